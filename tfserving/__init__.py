@@ -1,0 +1,1 @@
+"""The wire: speaks TensorFlow Serving. Knows tensors, versions and labels, not characters."""
