@@ -1,0 +1,194 @@
+"""From what a client sends to greyscale pixels."""
+
+import base64
+import binascii
+import io
+import re
+import struct
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from handwriting.errors import ImageTooLarge, InvalidBase64, UnsupportedImage
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
+MAX_BYTES = 10 << 20
+MAX_PIXELS = 40_000_000
+MAX_PIXELS_OF_SLOW_FORMATS = 16_000_000
+"""WebP and TIFF take several times as long to decode as the others."""
+WORKING_SIZE = 1024
+"""The longer side, in pixels, that a large image is reduced towards while it is decoded; never below it."""
+
+Pixels = NDArray[np.uint8]
+"""A greyscale image, upright: uint8, shape (height, width), 0 black, 255 white."""
+
+Image.MAX_IMAGE_PIXELS = None  # our own limits are lower, and their error says more
+
+_DATA_URI = re.compile(rb"\s*data:[^,]{0,200},")
+_WHITE_SPACE = b" \t\r\n\f\v"
+_FROM_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+_ORIENTATION = 0x0112  # the EXIF tag
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_TRANSPARENT_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
+
+
+class OpenImage:
+    """An image whose header has been read and whose size is within the limits; not decoded yet."""
+
+    def __init__(self, image: Image.Image) -> None:
+        self._image = image
+        self.pixel_count = image.width * image.height
+
+    def decode(self) -> Pixels:
+        """The image in grey, upright, over its paper where it is transparent; a large one reduced to about WORKING_SIZE.
+
+        Raises:
+            UnsupportedImage: it is truncated or otherwise broken.
+        """
+        image = self._image
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                if image.format == "JPEG":
+                    image.draft("L", (WORKING_SIZE, WORKING_SIZE))
+                image.load()
+                return _reduced(_upright(image, _in_grey(image)))
+        except Exception as error:  # Pillow's parsers raise a dozen kinds on a broken file
+            raise UnsupportedImage(f"the {image.format} image is truncated or broken: {error}") from error
+
+
+def from_base64(text: str | bytes) -> bytes:
+    """The bytes of a base64 text: plain or URL-safe, with or without padding, line breaks and a data URI's prefix.
+
+    Raises:
+        InvalidBase64: it is none of these.
+    """
+    try:
+        data = text.encode("ascii") if isinstance(text, str) else text
+    except UnicodeEncodeError as error:
+        raise InvalidBase64(f"the image is no base64: it holds {text[error.start]!r} at position {error.start}") from None
+    if prefix := _DATA_URI.match(data):
+        if not prefix.group().rstrip(b",").endswith(b";base64"):
+            raise InvalidBase64("the image is a data URI without ;base64")
+        data = data[prefix.end() :]
+    data = data.translate(_FROM_URL_SAFE, delete=_WHITE_SPACE).rstrip(b"=")
+    try:
+        return binascii.a2b_base64(data + b"=" * (-len(data) % 4), strict_mode=True)
+    except binascii.Error as error:
+        raise InvalidBase64(f"the image is no base64: {error}") from None
+
+
+def to_base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
+
+
+def open_image(data: bytes) -> OpenImage:
+    """The image, its header read and checked; nothing is decoded.
+
+    Raises:
+        ImageTooLarge: more than MAX_BYTES bytes or MAX_PIXELS pixels.
+        UnsupportedImage: the bytes are no image of one of FORMATS.
+    """
+    if len(data) > MAX_BYTES:
+        raise ImageTooLarge(f"image file has {len(data):,} bytes; at most {MAX_BYTES:,} are accepted")
+    if size := _webp_size(data):  # Pillow's WebP parser allocates the canvas as it opens the file
+        _check_size("WEBP", *size)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except Exception as error:  # as in OpenImage.decode
+        raise UnsupportedImage(_why_unsupported(data)) from error
+    _check_size(image.format or "", image.width, image.height)
+    return OpenImage(image)
+
+
+def decode(data: bytes) -> Pixels:
+    """The image file's greyscale pixels: `open_image` and `OpenImage.decode` in one."""
+    return open_image(data).decode()
+
+
+def _check_size(image_format: str, width: int, height: int) -> None:
+    limit = MAX_PIXELS_OF_SLOW_FORMATS if image_format in ("WEBP", "TIFF") else MAX_PIXELS
+    if width * height > limit:
+        raise ImageTooLarge(
+            f"image is {width} × {height} pixels; at most {limit // 1_000_000} million pixels are accepted as {image_format}"
+        )
+    if width < 1 or height < 1:
+        raise UnsupportedImage(f"image is {width} × {height} pixels; at least 1 × 1 is accepted")
+
+
+def _webp_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height from a WebP file's header (RFC 9649, section 2.5 to 2.7), None where it is none."""
+    if len(data) < 30 or data[:4] != b"RIFF" or data[8:12] != b"WEBP":
+        return None
+    if data[12:16] == b"VP8X":
+        return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little")
+    if data[12:16] == b"VP8L":
+        bits = int.from_bytes(data[21:25], "little")
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    width, height = struct.unpack_from("<HH", data, 26)
+    return width & 0x3FFF, height & 0x3FFF
+
+
+def _why_unsupported(data: bytes) -> str:
+    accepted = f"{', '.join(FORMATS)} are accepted"
+    start = data[:512].lstrip()
+    if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"heim", b"heis", b"avif"):
+        return f"image is HEIC or AVIF; {accepted}: save it as JPEG (on an iPhone: Settings, Camera, Formats, Most Compatible)"
+    if data.startswith(b"%PDF"):
+        return f"image is a PDF; {accepted}: export the page as PNG (for example: pdftoppm -png -r 200 file.pdf page)"
+    if start.startswith(b"<") and (b"<svg" in start or b"<?xml" in start):
+        return f"image is SVG or XML; {accepted}: export it as PNG"
+    if not data:
+        return f"image is empty; {accepted}"
+    return f"the {len(data):,} bytes are no image that can be read, or a truncated one; {accepted}"
+
+
+def _in_grey(image: Image.Image) -> Image.Image:
+    if image.mode in _TRANSPARENT_MODES or "transparency" in image.info:
+        return _over_paper(image.convert("LA"))
+    if image.mode.startswith("I") or image.mode == "F":
+        return Image.fromarray(_to_eight_bits(np.asarray(image)))
+    return image.convert("L")
+
+
+def _upright(image: Image.Image, grey: Image.Image) -> Image.Image:
+    turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
+    return grey if turn is None else grey.transpose(turn)
+
+
+def _over_paper(image: Image.Image) -> Image.Image:
+    """A transparent drawing on white, or on black where it is itself bright: chalk must not vanish."""
+    grey, alpha = image.split()
+    weights = np.asarray(alpha, np.float32)
+    total = float(weights.sum())
+    brightness = float((np.asarray(grey, np.float32) * weights).sum()) / total if total else 0.0
+    has_holes = float(weights.min()) < 128
+    paper = Image.new("L", image.size, 0 if has_holes and brightness > 160 else 255)
+    paper.paste(grey, mask=alpha)
+    return paper
+
+
+def _to_eight_bits(values: NDArray[np.generic]) -> Pixels:
+    """16 bits by their high byte; any other depth by its own range."""
+    numbers = np.nan_to_num(values.astype(np.float32), posinf=0, neginf=0)
+    low, high = float(numbers.min()), float(numbers.max())
+    if values.dtype.kind in "iu" and low >= 0 and high <= 65535:
+        low, high = 0.0, 65535.0
+    return np.clip((numbers - low) * (255 / max(high - low, 1e-6)), 0, 255).round().astype(np.uint8)
+
+
+def _reduced(image: Image.Image) -> Pixels:
+    factor = max(image.size) // WORKING_SIZE
+    return np.asarray(image.reduce(factor) if factor > 1 else image)
