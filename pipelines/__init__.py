@@ -1,0 +1,1 @@
+"""Builds a model: labelled images → data set → trained network → evaluated, blessed, published version."""

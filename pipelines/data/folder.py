@@ -1,0 +1,82 @@
+"""A folder per label with pictures of the character in it: any alphabet, any source.
+
+    characters/ä/scan-001.png
+    characters/ä/scan-002.png
+    characters/%2F/slash.jpg      what a file name cannot hold is percent-encoded
+
+Each picture goes through the same preprocessing as what a client sends.
+"""
+
+import unicodedata
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from urllib.parse import unquote
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handwriting.errors import ImageError
+from handwriting.image import decode
+from handwriting.preprocess import to_tensor
+from pipelines.data.images import LabelledImages, SourceData
+from pipelines.errors import DataError
+from pipelines.files import sha256_of
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+_MAX_NAMED = 5
+
+Say = Callable[[str], None]
+Picture = tuple[str, NDArray[np.uint8]]
+"""The digest of the file and the character as the model sees it."""
+
+
+def load(folder: Path, labels: Sequence[str], test_fraction: float, say: Say) -> SourceData:
+    """The pictures of every label; of each label's, in the order of their digests, the first are for the test.
+
+    So the split depends on nothing but the pictures, equal pictures never lie on both sides, and each label is on both.
+
+    Raises:
+        DataError: no such folder, a label without a folder, or with fewer than two different readable pictures.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder} is no folder; expected one with a folder per label: {', '.join(labels[:_MAX_NAMED])} …")
+    folders = {unicodedata.normalize("NFC", unquote(path.name)): path for path in sorted(folder.iterdir()) if path.is_dir()}
+    train: list[tuple[int, Picture]] = []
+    test: list[tuple[int, Picture]] = []
+    for index, label in enumerate(labels):
+        pictures = _pictures(folders.pop(unicodedata.normalize("NFC", label), folder / label), label, say)
+        split = min(len(pictures) - 1, max(1, round(len(pictures) * test_fraction)))
+        test += [(index, picture) for picture in pictures[:split]]
+        train += [(index, picture) for picture in pictures[split:]]
+    if folders:
+        say(f"{folder}: not in the recipe's labels, left out: {', '.join(sorted(folders)[:_MAX_NAMED])}")
+    say(f"{folder}: {len(train)} pictures to train, {len(test)} to test, {len(labels)} labels")
+    return SourceData(_stacked(train), _stacked(test), {"name": "folder", "digest": _digest([*train, *test])})
+
+
+def _pictures(folder: Path, label: str, say: Say) -> list[Picture]:
+    """The label's readable pictures without duplicates, in the order of their digests."""
+    if not folder.is_dir():
+        raise DataError(f"label {label!r} has no folder {folder}")
+    files = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES]
+    contents = {sha256_of(content): (path, content) for path in files for content in [path.read_bytes()]}
+    pictures, refused = [], []
+    for digest, (path, content) in sorted(contents.items()):
+        try:
+            pictures.append((digest, np.asarray(to_tensor(decode(content)))))
+        except ImageError as error:
+            refused.append(f"{path.name} ({error})")
+    if refused:
+        say(f"{folder}: {len(refused)} left out: {', '.join(refused[:_MAX_NAMED])}{' …' if len(refused) > _MAX_NAMED else ''}")
+    if len(pictures) < 2:
+        raise DataError(f"{folder}: {len(pictures)} different readable pictures; at least 2, one to train and one to test")
+    return pictures
+
+
+def _stacked(pictures: list[tuple[int, Picture]]) -> LabelledImages:
+    images = np.stack([image for _, (_, image) in pictures])
+    return LabelledImages(images, np.array([index for index, _ in pictures], np.int64))
+
+
+def _digest(pictures: list[tuple[int, Picture]]) -> str:
+    return sha256_of("".join(f"{index} {digest}\n" for index, (digest, _) in pictures).encode())

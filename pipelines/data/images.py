@@ -1,0 +1,30 @@
+"""What every source gives: labelled images, already as the model sees them."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Images with the index of each one's label in the recipe's list of labels."""
+
+    images: NDArray[np.uint8]
+    """uint8 (N, 28, 28), paper 0, ink 255."""
+    labels: NDArray[np.int64]
+    """int64 (N,)."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class SourceData:
+    """All that a source has, and where it came from."""
+
+    train: LabelledImages
+    test: LabelledImages
+    origin: dict[str, Any] = field(default_factory=dict)
+    """For the manifest: where the images came from, in what JSON can hold."""

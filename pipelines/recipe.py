@@ -1,0 +1,183 @@
+"""A recipe: all that is particular to one alphabet. The class count is the number of its labels.
+
+A preset is the recipe's `[network]`, `[training]` and `[augmentation]` with what `[presets.<name>]` changes in them.
+"""
+
+import tomllib
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from pipelines.data.sources import SOURCES
+from pipelines.errors import RecipeError
+from pipelines.schema import boolean, build, choice, integer, number, numbers, text
+
+FOLDER = Path(__file__).with_name("recipes")
+_CHANGEABLE = ("network", "training", "augmentation")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """Where the labelled images come from, and how they are split."""
+
+    source: str = choice(SOURCES)
+    folder: str = text(default="")
+    """Source `folder`: the folder of folders, relative to the working directory."""
+    validation: float = number(0.001, 0.5)
+    """Share of the training images that is held out for calibration and thresholds."""
+    test: float = number(0.01, 0.9, default=0.15)
+    """Share for the test where the source has no test set of its own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """The size of the network; `network.py` says what the numbers mean."""
+
+    channels: tuple[int, ...] = numbers(3, 1, 1024)
+    blocks: int = integer(0, 16)
+    dropout: float = number(0, 0.9)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How long and how fast the network learns."""
+
+    epochs: int = integer(1, 10_000)
+    batch: int = integer(1, 4096)
+    learning_rate: float = number(1e-6, 10)
+    """The highest, reached after the warm-up."""
+    weight_decay: float = number(0, 1)
+    label_smoothing: float = number(0, 0.5)
+    averaging: bool = boolean()
+    """Whether the weights are an exponential moving average over training's last part."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augmentation:
+    """Limits of the random affine transformation, drawn anew for each image and epoch."""
+
+    rotation_degrees: float = number(0, 45)
+    scale: float = number(0, 0.5)
+    shear: float = number(0, 0.5)
+    shift_pixels: float = number(0, 8)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gates:
+    """What a version must reach on the test images to be blessed."""
+
+    accuracy: float = number(0, 1)
+    """At least."""
+    recall: float = number(0, 1)
+    """At least, of every class."""
+    ece: float = number(0, 1)
+    """At most: the expected calibration error."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """One way to train a recipe: `default`, `quick` or `best`."""
+
+    name: str
+    network: Network
+    training: Training
+    augmentation: Augmentation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A recipe, checked."""
+
+    name: str
+    """Also the model's name."""
+    labels: tuple[str, ...]
+    seed: int
+    keep: float
+    """The share of a class's right answers that its rejection threshold keeps."""
+    data: Data
+    gates: Gates
+    presets: dict[str, Preset]
+    text: str
+    """The TOML that it was read from."""
+
+    def preset(self, name: str) -> Preset:
+        """The preset of that name.
+
+        Raises:
+            RecipeError: there is none.
+        """
+        if name not in self.presets:
+            raise RecipeError(f"recipe {self.name} has no preset {name!r}; it has {', '.join(self.presets)}")
+        return self.presets[name]
+
+
+def recipe_names() -> list[str]:
+    """The recipes that come with the project, by name."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def load_recipe(reference: str | Path) -> Recipe:
+    """The recipe with that name, in that file, or (a string of several lines) with that text.
+
+    Raises:
+        RecipeError: there is none, it is no TOML, or a value is missing, unknown or wrong; names the file and the key.
+    """
+    if isinstance(reference, str) and "\n" in reference:
+        return parse_recipe(reference, "recipe")
+    path = FOLDER / f"{reference}.toml" if str(reference) in recipe_names() else Path(reference)
+    try:
+        return parse_recipe(path.read_text(encoding="utf-8"), str(path))
+    except FileNotFoundError:
+        raise RecipeError(f"no recipe {str(reference)!r}; there are {', '.join(recipe_names())}, or give a file's path") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: {error}") from None
+
+
+def parse_recipe(content: str, source: str) -> Recipe:
+    """The recipe with that text; `source` begins the message of what is wrong with it.
+
+    Raises:
+        RecipeError: no TOML, or a value is missing, unknown or wrong.
+    """
+    try:
+        table = tomllib.loads(content)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{source}: no TOML: {error}") from None
+    presets = _pop_tables(table, "presets", source)
+    common = {key: _pop_tables(table, key, source) for key in _CHANGEABLE}
+    head = build(_Head, {key: value for key, value in table.items() if key not in ("data", "gates")}, source, "")
+    return Recipe(
+        **{field.name: getattr(head, field.name) for field in fields(head)},
+        data=build(Data, table.get("data", {}), source, "data."),
+        gates=build(Gates, table.get("gates", {}), source, "gates."),
+        presets={name: _preset(name, changes, common, source) for name, changes in presets.items()},
+        text=content,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Head:
+    name: str = text(pattern=r"[a-z][a-z0-9_+-]{0,62}")
+    labels: tuple[str, ...] = text(many=True)
+    seed: int = integer(0, 2**31 - 1)
+    keep: float = number(0.5, 1)
+
+
+def _pop_tables(table: dict[str, Any], key: str, source: str) -> dict[str, Any]:
+    value = table.pop(key, None)
+    if not isinstance(value, dict) or not value:
+        raise RecipeError(f"{source}: [{key}] is missing or no table")
+    return value
+
+
+def _preset(name: str, changes: Any, common: dict[str, Any], source: str) -> Preset:
+    if not isinstance(changes, dict) or not set(changes) <= set(_CHANGEABLE):
+        raise RecipeError(f"{source}: presets.{name}: {changes!r}; expected tables among {', '.join(_CHANGEABLE)}")
+    merged = {key: common[key] | changes.get(key, {}) for key in _CHANGEABLE}
+    where = f"presets.{name}."
+    return Preset(
+        name=name,
+        network=build(Network, merged["network"], source, f"{where}network."),
+        training=build(Training, merged["training"], source, f"{where}training."),
+        augmentation=build(Augmentation, merged["augmentation"], source, f"{where}augmentation."),
+    )
