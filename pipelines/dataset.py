@@ -1,0 +1,50 @@
+"""The data set that `prepare` writes and the other steps read: arrays as .npy files, the recipe, and a manifest."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines.data.images import LabelledImages
+from pipelines.errors import DataError
+from pipelines.files import sha256_of
+
+PARTS = ("train", "validation", "test")
+MANIFEST = "manifest.json"
+
+
+def write_part(folder: Path, part: str, data: LabelledImages) -> dict[str, str]:
+    """Writes the images and labels of one part; gives the SHA-256 of each file by name."""
+    digests = {}
+    for name, array in ((f"{part}_images.npy", data.images), (f"{part}_labels.npy", data.labels)):
+        buffer = io.BytesIO()
+        np.save(buffer, array, allow_pickle=False)
+        (folder / name).write_bytes(buffer.getbuffer())
+        digests[name] = sha256_of(buffer.getbuffer())
+    return digests
+
+
+def read_part(folder: Path, part: str) -> LabelledImages:
+    """The images and labels of one part: `train`, `validation` or `test`.
+
+    Raises:
+        DataError: they are not there, or damaged.
+    """
+    try:
+        images, labels = (np.load(folder / f"{part}_{what}.npy", allow_pickle=False) for what in ("images", "labels"))
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"data set {folder}: {error}") from None
+    return LabelledImages(images, labels)
+
+
+def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    """Writes what the data set holds and where it came from."""
+    (folder / MANIFEST).write_text(json.dumps(manifest, ensure_ascii=False, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """What the data set holds and where it came from."""
+    manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    return manifest

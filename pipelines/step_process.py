@@ -1,0 +1,51 @@
+"""The process in which one step runs: quiet libraries, one-line errors, and an end when the run that started it ends."""
+
+import os
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pipelines.errors import PipelineError
+from pipelines.progress import MARKS
+
+LIFELINE = "HCR_LIFELINE"
+"""Names a FIFO whose writing end the run holds open; at its end of file the step has nobody to work for."""
+
+_QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_DEPRECATION_WARNINGS": "0", "GRPC_VERBOSITY": "NONE", "ABSL_MIN_LOG_LEVEL": "3"}
+
+
+@contextmanager
+def step(name: str) -> Iterator[None]:
+    """Runs the body as the step `name`; an error that says what is wrong becomes one line and exit status 1."""
+    be_quiet()
+    _end_with_the_run()
+    print(MARKS["step"] + name, flush=True)
+    try:
+        yield
+    except PipelineError as error:
+        for line in str(error).splitlines():
+            print(MARKS["error"] + line, flush=True)
+        sys.exit(1)
+
+
+def be_quiet() -> None:
+    """Keeps TensorFlow's chatter out of the output; effective before TensorFlow is imported."""
+    for variable, value in _QUIET.items():
+        os.environ.setdefault(variable, value)
+    warnings.simplefilter("ignore")
+
+
+def _end_with_the_run() -> None:
+    if fifo := os.environ.get(LIFELINE):
+        threading.Thread(target=_exit_at_end_of, args=(fifo,), daemon=True).start()
+
+
+def _exit_at_end_of(fifo: str) -> None:
+    try:
+        with open(fifo, "rb") as lifeline:
+            lifeline.read()
+    except FileNotFoundError:
+        pass
+    os._exit(130)

@@ -1,0 +1,58 @@
+"""Verified source → data set: training, validation and test images with labels, and a manifest."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines import dataset
+from pipelines.data import sources
+from pipelines.data.images import LabelledImages
+from pipelines.progress import say
+from pipelines.recipe import Recipe
+
+
+def prepare(recipe: Recipe, out_dir: Path, cache_dir: Path = Path(".hcr/data")) -> dict[str, Any]:
+    """The manifest of the data set that it writes to `out_dir`; the same for the same recipe and source.
+
+    Downloads are kept in `cache_dir`.
+
+    Raises:
+        DataError: the source cannot be had, or does not fit the recipe.
+    """
+    source = sources.load(recipe, cache_dir, say)
+    train, validation = split(source.train, recipe.data.validation, len(recipe.labels))
+    parts = {"train": train, "validation": validation, "test": source.test}
+    out_dir.mkdir(parents=True, exist_ok=True)
+    digests: dict[str, str] = {}
+    for name, part in parts.items():
+        digests |= dataset.write_part(out_dir, name, part)
+    manifest = {
+        "recipe": recipe.name,
+        "labels": list(recipe.labels),
+        "source": source.origin,
+        "counts": {name: _counts(part, recipe.labels) for name, part in parts.items()},
+        "sha256": digests,
+    }
+    dataset.write_manifest(out_dir, manifest)
+    (out_dir / "recipe.toml").write_text(recipe.text, encoding="utf-8")
+    say("  ".join(f"{name} {len(part):,}" for name, part in parts.items()) + " images")
+    return manifest
+
+
+def split(data: LabelledImages, fraction: float, class_count: int) -> tuple[LabelledImages, LabelledImages]:
+    """The images without and with those held out: of each class that share, at least one where it has two, at random."""
+    generator = np.random.default_rng(0)  # the same whatever the seed of training, so that runs with several seeds compare
+    held_out = np.zeros(len(data), bool)
+    for index in range(class_count):
+        members = generator.permutation(np.flatnonzero(data.labels == index))
+        held_out[members[: min(len(members) - 1, max(1, round(len(members) * fraction)))]] = True
+    return _selected(data, ~held_out), _selected(data, held_out)
+
+
+def _selected(data: LabelledImages, chosen: np.ndarray) -> LabelledImages:
+    return LabelledImages(data.images[chosen], data.labels[chosen])
+
+
+def _counts(data: LabelledImages, labels: tuple[str, ...]) -> dict[str, int]:
+    return dict(zip(labels, np.bincount(data.labels, minlength=len(labels)).tolist(), strict=True))
