@@ -1,0 +1,1 @@
+"""Serves HTTP in front of the model servers."""

@@ -1,0 +1,43 @@
+"""GET /healthz, /readyz and /metrics."""
+
+from collections.abc import Callable
+
+from flask import Blueprint, Response, request
+from prometheus_client.exposition import choose_encoder
+
+from gateway.api.responses import json_response
+from gateway.catalogue import Catalogue
+from gateway.errors import ProblemError
+from gateway.metrics import Metrics
+from gateway.settings import Settings
+from tfserving.errors import ServingError
+
+
+def blueprint(catalogue: Catalogue, settings: Settings, metrics: Metrics, is_draining: Callable[[], bool]) -> Blueprint:
+    """The routes for operators."""
+    routes = Blueprint("operations", __name__)
+
+    @routes.get("/healthz")
+    def healthz() -> Response:
+        return json_response({"status": "ok"})
+
+    @routes.get("/readyz")
+    def readyz() -> Response:
+        if is_draining():
+            raise ProblemError(503, "draining", "The gateway is shutting down; it takes no new work.")
+        model = settings.default_model
+        try:
+            available = catalogue.availability(model)
+        except ServingError as error:
+            raise ProblemError(503, "model_unavailable", f"Model {model} cannot answer yet: {error}.") from error
+        if not available:
+            raise ProblemError(503, "model_unavailable", f"Model {model} has no version that is loaded yet.")
+        versions = [status.version for status in available]
+        return json_response({"status": "ready", "model": {"name": model, "versions": versions}})
+
+    @routes.get("/metrics")
+    def scrape() -> Response:
+        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        return Response(encode(metrics.registry), content_type=content_type)
+
+    return routes

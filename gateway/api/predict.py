@@ -1,0 +1,43 @@
+"""POST /v1/predict and /v1/predict:batch."""
+
+from flask import Blueprint, Response, g, request
+
+from gateway.api.requests import deadline_of, many_images, one_image
+from gateway.api.responses import json_response, model_json, result_json
+from gateway.recognizer import Answer, Recognizer
+from gateway.settings import Settings
+
+
+def blueprint(recognizer: Recognizer, settings: Settings) -> Blueprint:
+    """The routes that recognise single characters."""
+    routes = Blueprint("predict", __name__)
+
+    @routes.post("/v1/predict")
+    def predict() -> Response:
+        deadline = deadline_of(request, settings)
+        with g.stages.measure("decode"):
+            asked = one_image(request, settings)
+        answer = recognizer.recognize(asked.file, asked.options, deadline, g.stages)
+        _note(answer)
+        with g.stages.measure("respond"):
+            return json_response({"id": g.id, "model": model_json(answer), **result_json(answer.results[0])})
+
+    @routes.post("/v1/predict:batch")
+    def predict_batch() -> Response:
+        deadline = deadline_of(request, settings)
+        with g.stages.measure("decode"):
+            files, options = many_images(request, settings)
+        answer = recognizer.recognize_batch(files, options, deadline, g.stages)
+        _note(answer)
+        with g.stages.measure("respond"):
+            results = [result_json(result) for result in answer.results]
+            return json_response({"id": g.id, "model": model_json(answer), "results": results})
+
+    return routes
+
+
+def _note(answer: Answer) -> None:
+    """For the log line."""
+    g.log_fields["model"] = answer.model
+    g.log_fields["version"] = answer.version
+    g.log_fields["images"] = len(answer.results)

@@ -1,0 +1,214 @@
+"""A request's body, content type and options → what the recognizer takes."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from flask import Request
+
+from gateway.budget import Deadline
+from gateway.errors import ProblemError
+from gateway.recognizer import Options
+from gateway.settings import Settings
+from handwriting.errors import InvalidBase64
+from handwriting.image import MAX_BYTES, from_base64
+from handwriting.preprocess import POLARITIES
+
+IMAGE_TYPES = ("image/png", "image/jpeg", "image/webp", "image/bmp", "image/gif", "image/tiff")
+_SINGLE_BODY_BYTES = MAX_BYTES * 4 // 3 + (64 << 10)  # the largest image as base64, its line breaks and the options
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,62}")
+_LABEL = re.compile(r"[a-z][a-z0-9-]{0,30}")
+_NUMBER = re.compile(r"[0-9]{1,18}")
+
+
+@dataclass(frozen=True)
+class OneImage:
+    """A request for one image."""
+
+    file: bytes
+    options: Options
+
+
+def deadline_of(request: Request, settings: Settings) -> Deadline:
+    """The request's whole time: X-Request-Timeout, or the default."""
+    text = request.headers.get("X-Request-Timeout")
+    if text is None:
+        return Deadline(settings.request_timeout_seconds)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = float("nan")
+    if not 0 < seconds <= settings.max_request_timeout_seconds:
+        most = settings.max_request_timeout_seconds
+        raise ProblemError(
+            400, "invalid_request", f"X-Request-Timeout is {text[:40]!r}; a number of seconds above 0 up to {most:g} is accepted."
+        )
+    return Deadline(seconds)
+
+
+def one_image(request: Request, settings: Settings) -> OneImage:
+    """The image and the options, in whichever of the three ways they came.
+
+    Raises:
+        ProblemError, InvalidBase64: the request is not as the API describes it.
+    """
+    request.max_content_length = _SINGLE_BODY_BYTES
+    kind = request.mimetype
+    if kind == "application/json":
+        body = _json_object(request)
+        _check(body, required={"image": _is_text})
+        return OneImage(from_base64(body["image"]), _options(body, settings))
+    if kind in IMAGE_TYPES:
+        return OneImage(_body(request), _text_options(request.args, settings))
+    if kind == "multipart/form-data":
+        upload = request.files.get("image")
+        if upload is None:
+            raise _invalid([("/image", "The form has no file field `image`.")])
+        return OneImage(upload.stream.read(), _text_options(request.form, settings))
+    raise _unsupported(request, ("application/json", *IMAGE_TYPES, "multipart/form-data"))
+
+
+def many_images(request: Request, settings: Settings) -> tuple[list[bytes | InvalidBase64], Options]:
+    """The images of a batch, each its bytes or what is wrong with its base64, and the options.
+
+    Raises:
+        ProblemError: the request is not as the API describes it.
+    """
+    request.max_content_length = settings.max_request_bytes
+    if request.mimetype != "application/json":
+        raise _unsupported(request, ("application/json",))
+    body = _json_object(request)
+    _check(body, required={"images": _is_texts})
+    texts = body["images"]
+    if len(texts) > settings.max_batch_images:
+        raise ProblemError(
+            413, "too_many_images", f"The batch holds {len(texts)} images; at most {settings.max_batch_images} are accepted."
+        )
+    return [_bytes_or_error(text) for text in texts], _options(body, settings)
+
+
+def _bytes_or_error(text: str) -> bytes | InvalidBase64:
+    try:
+        return from_base64(text)
+    except InvalidBase64 as error:
+        return error
+
+
+def _body(request: Request) -> bytes:
+    if request.content_length is not None and request.content_length > (request.max_content_length or 0):
+        raise ProblemError(
+            413,
+            "payload_too_large",
+            f"The body has {request.content_length:,} bytes; at most {request.max_content_length:,} are accepted.",
+        )
+    return request.get_data(cache=False)
+
+
+def _json_object(request: Request) -> dict[str, Any]:
+    if request.args:
+        raise _invalid([(f"/{name}", "An option of a JSON request goes into its body.") for name in sorted(request.args)])
+    try:
+        body = orjson.loads(_body(request))
+    except orjson.JSONDecodeError as error:
+        raise ProblemError(400, "invalid_json", f"The body is not JSON in UTF-8: {error}.") from None
+    if not isinstance(body, dict):
+        raise _invalid([("", f"The body is {_kind(body)}; an object is expected.")])
+    return body
+
+
+def _is_text(value: Any) -> str | None:
+    return None if isinstance(value, str) else f"It is {_kind(value)}; a string of base64 is expected."
+
+
+def _is_texts(value: Any) -> str | None:
+    if not isinstance(value, list) or not value:
+        return f"It is {_kind(value)}; an array of at least one string of base64 is expected."
+    wrong = next((item for item in value if not isinstance(item, str)), None)
+    return None if wrong is None else f"It holds {_kind(wrong)}; strings of base64 are expected."
+
+
+def _is_name(value: Any) -> str | None:
+    if isinstance(value, str) and _NAME.fullmatch(value):
+        return None
+    return f"It is {_shown(value)}; a model's name is expected."
+
+
+def _is_version(value: Any) -> str | None:
+    is_number = isinstance(value, int) and not isinstance(value, bool) and 0 < value < 10**18
+    if is_number or (isinstance(value, str) and _LABEL.fullmatch(value)):
+        return None
+    return f"It is {_shown(value)}; a version number above 0, or a label such as stable or canary, is expected."
+
+
+def _is_top_k(value: Any) -> str | None:
+    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= 100_000
+    return None if is_count else f"It is {_shown(value)}; a whole number above 0 is expected."
+
+
+def _is_polarity(value: Any) -> str | None:
+    return None if value in POLARITIES else f"It is {_shown(value)}; {', '.join(POLARITIES)} are accepted."
+
+
+_OPTIONS: dict[str, Callable[[Any], str | None]] = {
+    "model": _is_name,
+    "version": _is_version,
+    "top_k": _is_top_k,
+    "polarity": _is_polarity,
+}
+"""Each option and its check, which says what is wrong with a value."""
+
+
+def _check(body: Mapping[str, Any], required: Mapping[str, Callable[[Any], str | None]]) -> None:
+    checks = {**required, **_OPTIONS}
+    errors = [(f"/{name}", "It is missing.") for name in required if name not in body]
+    for name, value in body.items():
+        if name not in checks:
+            errors.append((f"/{_escaped(name)}", f"It is unknown; {', '.join(checks)} are accepted."))
+        elif problem := checks[name](value):
+            errors.append((f"/{name}", problem))
+    if errors:
+        raise _invalid(errors)
+
+
+def _options(body: Mapping[str, Any], settings: Settings) -> Options:
+    chosen = {name: body[name] for name in _OPTIONS if name in body}
+    return Options(**{"model": settings.default_model, **chosen})
+
+
+def _text_options(values: Mapping[str, str], settings: Settings) -> Options:
+    """Options that came as text: in the query, or as fields of a form."""
+    numeric = ("version", "top_k")
+    body = {name: int(text) if name in numeric and _NUMBER.fullmatch(text) else text for name, text in values.items()}
+    _check(body, required={})
+    return _options(body, settings)
+
+
+def _unsupported(request: Request, accepted: tuple[str, ...]) -> ProblemError:
+    came = f"{request.mimetype[:80]!r}" if request.mimetype else "missing"
+    return ProblemError(415, "unsupported_media_type", f"The content type is {came}; {', '.join(accepted)} are accepted.")
+
+
+def _invalid(errors: list[tuple[str, str]]) -> ProblemError:
+    told = [{"pointer": pointer, "detail": detail} for pointer, detail in errors[:20]]
+    summary = "; ".join(f"{pointer or 'body'}: {detail}" for pointer, detail in errors[:3])
+    return ProblemError(400, "invalid_request", summary, errors=told)
+
+
+def _escaped(name: str) -> str:
+    """As a JSON pointer's token (RFC 6901)."""
+    return name[:80].replace("~", "~0").replace("/", "~1")
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, list) and not value:
+        return "an empty array"
+    names = {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "an array", dict: "an object"}
+    return names[type(value)]
+
+
+def _shown(value: Any) -> str:
+    return repr(value)[:60] if isinstance(value, (str, int, float)) and not isinstance(value, bool) else _kind(value)

@@ -1,0 +1,220 @@
+"""The models behind the gateway: their versions, classes, labels and cards, as the model servers tell them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from gateway.budget import Deadline
+from gateway.metrics import Metrics
+from handwriting import contract
+from tfserving.client import ModelClient, Prediction, VersionStatus, as_numbers
+from tfserving.errors import (
+    ContractMismatch,
+    InvalidResponse,
+    ModelUnavailable,
+    ServingError,
+    UnknownModel,
+    UnknownVersion,
+)
+
+STABLE = "stable"
+LABELS = (STABLE, "canary", "previous")
+"""The version labels that a release uses; TensorFlow Serving has no call that lists them."""
+
+
+@dataclass(frozen=True)
+class Classes:
+    """A version's classes: their names, and the confidence below which each is rejected."""
+
+    labels: tuple[str, ...]
+    thresholds: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class VersionInfo:
+    """A version as the model servers have it."""
+
+    status: VersionStatus
+    labels: tuple[str, ...]
+    card: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A model as the model servers have it, its versions newest first."""
+
+    name: str
+    classes: tuple[str, ...]
+    input_shape: tuple[int, ...]
+    versions: tuple[VersionInfo, ...]
+
+
+class Catalogue:
+    """Asks the model servers through `client`, and keeps what cannot change: a version's classes and card. Thread-safe."""
+
+    def __init__(self, client: ModelClient, model_names: tuple[str, ...], metrics: Metrics) -> None:
+        self._client = client
+        self._model_names = model_names
+        self._metrics = metrics
+        self._classes: dict[tuple[str, int], Classes] = {}
+        self._cards: dict[tuple[str, int], dict[str, Any]] = {}
+        self._label_versions: dict[tuple[str, str], int] = {}
+
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        """The configured models, and those that have answered since."""
+        return tuple(dict.fromkeys([*self._model_names, *(model for model, _ in list(self._classes))]))
+
+    def scores(self, tensors: NDArray[np.uint8], model: str, version: int | str | None, deadline: Deadline) -> tuple[NDArray[np.float32], int]:
+        """The probabilities of each image's classes, float32 (N, K), and the version that gave them.
+
+        Raises:
+            ServingError: no believable answer came in time.
+        """
+        self._metrics.batch_size.observe(len(tensors))
+        prediction = self._call(model, version, contract.SIGNATURE, {contract.IMAGES: tensors}, deadline)
+        if contract.SCORES not in prediction.outputs or prediction.version < 1:
+            raise InvalidResponse(f"model {model} answered without {contract.SCORES} or without its version")
+        scores = as_numbers(prediction.outputs[contract.SCORES])
+        if scores.ndim != 2 or len(scores) != len(tensors) or scores.shape[1] < 1:
+            raise InvalidResponse(f"model {model} answered scores of shape {scores.shape} for {len(tensors)} images")
+        if np.abs(scores.sum(axis=1) - 1).max() > 1e-3 or scores.min() < 0:
+            raise InvalidResponse(f"model {model} answered scores that are no probabilities")
+        return scores, prediction.version
+
+    def classes_of(self, model: str, version: int, count: int | None, deadline: Deadline) -> Classes:
+        """The version's classes, asked for once; `count` is how many there must be, where that is known."""
+        known = self._classes.get((model, version))
+        if known is None or count not in (None, len(known.labels)):
+            known = self._ask_classes(model, version, count, deadline)
+            _remember(self._classes, (model, version), known)
+        return known
+
+    def resolve(self, model: str, version: int | str | None, deadline: Deadline) -> int:
+        """The number of the version that would answer now."""
+        try:
+            return self._client.metadata(model, STABLE if version is None else version, timeout_seconds=deadline.remaining()).version
+        except (UnknownModel, UnknownVersion) as error:
+            raise self._explained(error, model, version, deadline) from error
+
+    def availability(self, model: str, timeout_seconds: float = 1.0) -> tuple[VersionStatus, ...]:
+        """The model's versions that can answer, newest first.
+
+        Raises:
+            ServingError: no model server answers, or it knows no such model.
+        """
+        return tuple(status for status in self._client.status(model, timeout_seconds=timeout_seconds) if status.is_available)
+
+    def describe(self, model: str, deadline: Deadline) -> ModelInfo:
+        """The model's classes, input and versions.
+
+        Raises:
+            ServingError: no model server answers, or it knows no such model.
+        """
+        statuses = self._client.status(model, timeout_seconds=deadline.remaining())
+        available = [status.version for status in statuses if status.is_available]
+        labels = self._labels_of(model, deadline)
+        classes: tuple[str, ...] = ()
+        shape: tuple[int, ...] = ()
+        if available:
+            version = next((labels[label] for label in LABELS if labels.get(label) in available), available[0])
+            metadata = self._client.metadata(model, version, timeout_seconds=deadline.remaining())
+            shape = metadata.signatures.get(contract.SIGNATURE, {}).get(contract.IMAGES, ())
+            classes = self.classes_of(model, version, None, deadline).labels
+        infos = tuple(
+            VersionInfo(
+                status,
+                tuple(label for label, version in labels.items() if version == status.version),
+                self._card_of(model, status.version, deadline) if status.is_available else {},
+            )
+            for status in statuses
+        )
+        return ModelInfo(model, classes, shape, infos)
+
+    def _call(self, model: str, version: int | str | None, signature: str, inputs: Mapping[str, NDArray[Any]], deadline: Deadline) -> Prediction:
+        asked = STABLE if version is None else version
+        try:
+            prediction = self._client.predict(
+                model, inputs, signature=signature, version=asked, timeout_seconds=deadline.remaining()
+            )
+        except ServingError as error:
+            self._metrics.model_calls.labels(error.status.name if error.status else "INVALID_RESPONSE").inc()
+            if isinstance(error, (UnknownModel, UnknownVersion)):
+                raise self._explained(error, model, version, deadline) from error
+            raise
+        self._metrics.model_calls.labels("OK").inc()
+        if isinstance(asked, str):
+            self._note_label(model, asked, prediction.version)
+        return prediction
+
+    def _explained(self, error: ServingError, model: str, version: int | str | None, deadline: Deadline) -> ServingError:
+        """The error, or ModelUnavailable where the model is one that should be there: the server is starting, say."""
+        is_expected = model in self.model_names
+        try:
+            statuses = self._client.status(model, timeout_seconds=deadline.remaining())
+        except UnknownModel as unknown:
+            return ModelUnavailable(f"model {model} has no version yet", unknown.status) if is_expected else unknown
+        except ServingError as other:
+            return other
+        if not any(status.is_available for status in statuses):
+            return ModelUnavailable(f"no version of model {model} is loaded")
+        if version in (None, STABLE):
+            return ModelUnavailable(f"no version of model {model} is stable yet")
+        return UnknownVersion(str(error), error.status)
+
+    def _ask_classes(self, model: str, version: int, count: int | None, deadline: Deadline) -> Classes:
+        if count is None:
+            blank = np.zeros((1, contract.IMAGE_SIZE, contract.IMAGE_SIZE), np.uint8)
+            count = self.scores(blank, model, version, deadline)[0].shape[1]
+        index = np.arange(count, dtype=np.int32)
+        outputs = self._call(model, version, contract.CLASSES_SIGNATURE, {contract.INDEX: index}, deadline).outputs
+        try:
+            labels = tuple(label.decode("utf-8") for label in outputs[contract.LABEL].tolist())
+            thresholds = as_numbers(outputs[contract.THRESHOLD])
+        except (KeyError, AttributeError, UnicodeDecodeError) as error:
+            raise ContractMismatch(f"model {model} version {version} does not name its classes: {error!r}") from error
+        if len(labels) != count or len(set(labels)) != count or thresholds.shape != (count,):
+            raise ContractMismatch(f"model {model} version {version} has {count} scores but other classes: {labels}")
+        return Classes(labels, tuple(thresholds.tolist()))
+
+    def _card_of(self, model: str, version: int, deadline: Deadline) -> dict[str, Any]:
+        """The version's model card; empty where it has none."""
+        if (model, version) not in self._cards:
+            index = np.zeros(1, np.int32)
+            try:
+                outputs = self._call(model, version, contract.CARD_SIGNATURE, {contract.INDEX: index}, deadline).outputs
+                card = orjson.loads(outputs[contract.CARD].tolist()[0])
+            except (ContractMismatch, KeyError, orjson.JSONDecodeError):
+                card = {}
+            _remember(self._cards, (model, version), card)
+        return self._cards[model, version]
+
+    def _labels_of(self, model: str, deadline: Deadline) -> dict[str, int]:
+        labels = {}
+        for label in LABELS:
+            try:
+                labels[label] = self._client.metadata(model, label, timeout_seconds=deadline.remaining()).version
+            except (UnknownModel, UnknownVersion, ContractMismatch):
+                continue
+            self._note_label(model, label, labels[label])
+        return labels
+
+    def _note_label(self, model: str, label: str, version: int) -> None:
+        before = self._label_versions.get((model, label))
+        if before == version:
+            return
+        self._label_versions[model, label] = version
+        if before is not None:
+            self._metrics.version_info.remove(model, str(before), label)
+        self._metrics.version_info.labels(model, str(version), label).set(1)
+
+
+def _remember(cache: dict[tuple[str, int], Any], key: tuple[str, int], value: Any) -> None:
+    """Keeps the newest 64: versions come and go, the process stays."""
+    while len(cache) >= 64:
+        cache.pop(next(iter(cache)))
+    cache[key] = value

@@ -1,0 +1,127 @@
+"""Images → what they say: decode, preprocess, predict, rank. Knows no HTTP."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.budget import Deadline, Overloaded, PixelBudget
+from gateway.catalogue import Catalogue, Classes
+from gateway.metrics import Metrics, Stages
+from handwriting import image
+from handwriting.errors import ImageError
+from handwriting.preprocess import Polarity, Tensor, to_tensor
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to recognise. `version` is a number, a label, or None for what the release policy says."""
+
+    model: str
+    version: int | str | None = None
+    top_k: int | None = None
+    polarity: Polarity = "auto"
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """What one image says."""
+
+    prediction: str
+    confidence: float
+    probabilities: dict[str, float]
+    rejected: bool
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a batch says: one recognition or error for each image, in order, by one version of the model."""
+
+    model: str
+    version: int
+    results: tuple[Recognition | ImageError | Overloaded, ...]
+
+
+class Recognizer:
+    """Recognises characters with the models of `catalogue`. Thread-safe."""
+
+    def __init__(self, catalogue: Catalogue, budget: PixelBudget, metrics: Metrics) -> None:
+        self._catalogue = catalogue
+        self._budget = budget
+        self._metrics = metrics
+
+    def recognize(self, file: bytes, options: Options, deadline: Deadline, stages: Stages) -> Answer:
+        """One image file's result; the answer holds no error.
+
+        Raises:
+            ImageError: the image cannot be recognised.
+            Overloaded: there is no memory to decode it now.
+            ServingError: no believable answer came from a model server in time.
+        """
+        prepared = self._prepare(file, options.polarity, deadline, stages)
+        if not isinstance(prepared, np.ndarray):
+            raise prepared
+        return self._predict([prepared], options, deadline, stages)
+
+    def recognize_batch(
+        self, files: Sequence[bytes | ImageError], options: Options, deadline: Deadline, stages: Stages
+    ) -> Answer:
+        """One result or error per image file, in order; what is already an error stays one.
+
+        Raises:
+            ServingError: no believable answer came from a model server in time.
+        """
+        return self._predict([self._prepare(file, options.polarity, deadline, stages) for file in files], options, deadline, stages)
+
+    def _predict(
+        self, prepared: Sequence[Tensor | ImageError | Overloaded], options: Options, deadline: Deadline, stages: Stages
+    ) -> Answer:
+        tensors = [item for item in prepared if isinstance(item, np.ndarray)]
+        if not tensors:
+            version = self._catalogue.resolve(options.model, options.version, deadline)
+            return Answer(options.model, version, tuple(item for item in prepared if not isinstance(item, np.ndarray)))
+        with stages.measure("predict"):
+            scores, version = self._catalogue.scores(np.stack(tensors), options.model, options.version, deadline)
+            classes = self._catalogue.classes_of(options.model, version, scores.shape[1], deadline)
+        recognitions = iter([rank(row, classes, options.top_k) for row in scores])
+        results = tuple(next(recognitions) if isinstance(item, np.ndarray) else item for item in prepared)
+        self._count(options.model, version, results)
+        return Answer(options.model, version, results)
+
+    def _prepare(
+        self, file: bytes | ImageError, polarity: Polarity, deadline: Deadline, stages: Stages
+    ) -> Tensor | ImageError | Overloaded:
+        if isinstance(file, ImageError):
+            return file
+        deadline.remaining()
+        try:
+            with stages.measure("decode"):
+                opened = image.open_image(file)
+                with self._budget.reserved(opened.pixel_count):
+                    pixels = opened.decode()
+            with stages.measure("preprocess"):
+                return to_tensor(pixels, polarity)
+        except ImageError as error:
+            return error
+        except Overloaded as error:
+            self._metrics.shed.labels("decoding").inc()
+            return error
+
+    def _count(self, model: str, version: int, results: Sequence[Recognition | ImageError | Overloaded]) -> None:
+        for result in results:
+            if isinstance(result, Recognition):
+                self._metrics.predictions.labels(model, str(version), result.prediction).inc()
+                self._metrics.confidence.labels(model, str(version)).observe(result.confidence)
+                if result.rejected:
+                    self._metrics.rejected.labels(model, str(version)).inc()
+
+
+def rank(scores: NDArray[np.float32], classes: Classes, top_k: int | None) -> Recognition:
+    """The most probable class of one image; `scores` has shape (K,). All probabilities in the order of the classes, or
+    the `top_k` largest, largest first."""
+    best = int(scores.argmax())
+    confidence = round(float(scores[best]), 6)
+    shown = range(len(scores)) if top_k is None else np.argsort(-scores, kind="stable")[:top_k].tolist()
+    probabilities = {classes.labels[index]: round(float(scores[index]), 6) for index in shown}
+    return Recognition(classes.labels[best], confidence, probabilities, confidence < classes.thresholds[best])

@@ -1,0 +1,73 @@
+"""The gateway's settings: each is an environment variable, read once, in wsgi.py."""
+
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any
+
+
+class SettingsError(ValueError):
+    """A setting's value cannot be used; the message names the variable."""
+
+
+def _setting(default: Any, text: str, least: float | None = None, choices: tuple[str, ...] = ()) -> Any:
+    return field(default=default, metadata={"help": text, "least": least, "choices": choices})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Field `name` is read from the variable GATEWAY_NAME."""
+
+    host: str = _setting("127.0.0.1", "address to listen on; 0.0.0.0 for all")
+    port: int = _setting(8080, "port to listen on", least=0)
+    model_server: str = _setting("127.0.0.1:8500", "host:port of the model server's gRPC port; several ip:port with commas")
+    default_model: str = _setting("digits", "model that answers a request which names none")
+    models: str = _setting("", "models to list beside the default one, with commas")
+    threads: int = _setting(8, "requests that are worked on at the same time", least=1)
+    request_timeout_seconds: float = _setting(5.0, "a request's whole time where it names none, in seconds", least=0.001)
+    max_request_timeout_seconds: float = _setting(30.0, "the longest time that a request may ask for, in seconds", least=0.001)
+    max_batch_images: int = _setting(256, "images in one batch request, at most", least=1)
+    max_request_bytes: int = _setting(64 << 20, "bytes of a batch request's body, at most", least=1024)
+    decoding_pixels: int = _setting(80_000_000, "pixels of all images that are being decoded at one time, at most", least=1)
+    drain_seconds: float = _setting(0.0, "how long to answer 503 on /readyz and still serve, after SIGTERM, in seconds", least=0)
+    log_format: str = _setting("auto", "json, text, or auto: text on a terminal", choices=("auto", "json", "text"))
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
+        """The settings that the variables give.
+
+        Raises:
+            SettingsError: a value is not of its setting's type or range, or a variable is none of ours.
+        """
+        known = {variable(item.name): item for item in fields(cls)}
+        for name in environment:
+            if name.startswith("GATEWAY_") and name not in known:
+                raise SettingsError(f"{name} is no setting of the gateway; they are {', '.join(known)}")
+        return cls(**{item.name: _parse(name, environment[name], item) for name, item in known.items() if name in environment})
+
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        """The default model, and then the others to list, each once."""
+        names = [self.default_model, *(name.strip() for name in self.models.split(","))]
+        return tuple(dict.fromkeys(name for name in names if name))
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting."""
+    return f"GATEWAY_{name.upper()}"
+
+
+def _parse(name: str, text: str, item: Any) -> Any:
+    kind = type(item.default) if item.default is not MISSING else str
+    try:
+        value = kind(text)
+    except ValueError:
+        expected = "a whole number" if kind is int else "a number"
+        raise SettingsError(f"{name} is {text!r}; expected {expected}: {item.metadata['help']}") from None
+    least, choices = item.metadata["least"], item.metadata["choices"]
+    if least is not None and not value >= least:
+        raise SettingsError(f"{name} is {text}; at least {least:g} is accepted: {item.metadata['help']}")
+    if choices and value not in choices:
+        raise SettingsError(f"{name} is {text!r}; accepted are {', '.join(choices)}")
+    if kind is str and not value.strip() and item.default:
+        raise SettingsError(f"{name} is empty; expected {item.metadata['help']}")
+    return value

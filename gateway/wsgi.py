@@ -1,0 +1,97 @@
+"""The gateway as a program: `python -m gateway.wsgi`. Reads the settings, serves them, and drains on SIGTERM."""
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from functools import partial
+from multiprocessing.synchronize import Event
+from threading import Timer
+from typing import Any
+
+from granian.constants import HTTPModes, Interfaces
+from granian.log import LogLevels
+from granian.server.mp import MPServer
+
+from gateway.settings import Settings, SettingsError
+
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+
+
+def main() -> int:
+    """Serves until SIGTERM or SIGINT; 0 after all that was under way has been answered."""
+    try:
+        settings = Settings.from_environment(os.environ)
+    except SettingsError as error:
+        print(f"gateway: {error}", file=sys.stderr)
+        return 2
+    if problem := _why_not_to_listen(settings.host, settings.port):
+        print(f"gateway: {problem}", file=sys.stderr)
+        return 1
+    multiprocessing.set_start_method("fork", force=True)
+    draining = multiprocessing.Event()
+    server = DrainingServer(
+        "gateway.wsgi:load",
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.WSGI,
+        http=HTTPModes.http1,
+        workers=1,
+        blocking_threads=settings.threads,
+        log_level=LogLevels.error,
+        workers_kill_timeout=int(settings.max_request_timeout_seconds) + 1,
+    )
+    server.configure_drain(draining, settings.drain_seconds)
+    server.serve(target_loader=partial(load, settings, draining), wrap_loader=False)
+    return 0
+
+
+class DrainingServer(MPServer):
+    """Granian, which on SIGTERM first says on /readyz that it is going, and stops listening only after a while."""
+
+    def configure_drain(self, draining: Event, seconds: float) -> None:
+        self._draining = draining
+        self._drain_seconds = seconds
+
+    def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
+        stop = super().signal_handler_interrupt
+        if self._draining.is_set() or not self._drain_seconds:
+            self._draining.set()
+            stop()
+            return
+        self._draining.set()
+        Timer(self._drain_seconds, stop).start()
+
+
+def load(settings: Settings, draining: Event) -> Callable[..., Any]:
+    """The application, made in the worker: gRPC channels do not survive a fork."""
+    _end_with_parent()
+    from gateway.app import create_app
+    from gateway.logs import configure
+
+    configure(settings.log_format)
+    return create_app(settings, is_draining=draining.is_set)
+
+
+def _why_not_to_listen(host: str, port: int) -> str | None:
+    """Granian shares its port with whoever else does, so that two gateways would answer in turn: refuse to."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return f"cannot listen on {host}:{port}: {error.strerror}; choose another with GATEWAY_PORT"
+    return None
+
+
+def _end_with_parent() -> None:
+    """A worker whose server is killed goes too, instead of keeping the port."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,37 @@
+"""A character and its probabilities, drawn in a terminal."""
+
+from collections.abc import Mapping
+
+from handwriting.preprocess import Tensor
+
+_SHADES = " ░▒▓█"
+_BAR = 24
+
+
+def drawn(tensor: Tensor) -> list[str]:
+    """The tensor as 14 lines of 28 characters: each stands for two pixels, one above the other."""
+    pairs = tensor.reshape(tensor.shape[0] // 2, 2, tensor.shape[1])
+    return ["".join(_cell(int(top), int(bottom)) for top, bottom in zip(*pair, strict=True)) for pair in pairs]
+
+
+def bars(probabilities: Mapping[str, float], best: str) -> list[str]:
+    """A line for each class: its label, a bar, its probability."""
+    width = max(len(label) for label in probabilities)
+    return [
+        f"{'→' if label == best else ' '} {label:>{width}} {'█' * round(share * _BAR):<{_BAR}} {share:7.2%}"
+        for label, share in probabilities.items()
+    ]
+
+
+def side_by_side(left: list[str], right: list[str]) -> str:
+    """Two blocks of lines beside each other."""
+    height = max(len(left), len(right))
+    width = max((len(line) for line in left), default=0)
+    left, right = left + [""] * (height - len(left)), right + [""] * (height - len(right))
+    return "\n".join(f"{a:<{width}}   {b}".rstrip() for a, b in zip(left, right, strict=True))
+
+
+def _cell(top: int, bottom: int) -> str:
+    if (top > 127) != (bottom > 127):
+        return "▀" if top > bottom else "▄"
+    return _SHADES[min((top + bottom) * len(_SHADES) // 512, len(_SHADES) - 1)]

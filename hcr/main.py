@@ -1,0 +1,236 @@
+"""`hcr`: the command."""
+
+import os
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hcr import state
+from tfserving.errors import RepositoryError
+from tfserving.repository import STABLE, Repository
+
+_repository = click.option(
+    "--repository",
+    default=lambda: os.environ.get("HCR_REPOSITORY", "model_repo"),
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The model repository [default: ./model_repo, or HCR_REPOSITORY].",
+)
+_model_server = click.option(
+    "--model-server",
+    metavar="HOST:PORT",
+    help="The model servers to ask [default: those of the running hcr up, or GATEWAY_MODEL_SERVER].",
+)
+_url = click.option("--url", help="The gateway's URL [default: that of the running hcr up].")
+_seed = click.option("--seed", type=int, help="The random seed [default: the recipe's].")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(version("handwritten-character-recognition"), prog_name="hcr")
+def cli() -> None:
+    """Reads handwritten characters: trains models, releases them, serves them, asks them."""
+
+
+@cli.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 for all.")
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(1, 65535), envvar="PORT", show_envvar=True, help="Port of the gateway.")
+@click.option("--model-server-port", default=8500, show_default=True, type=click.IntRange(1, 65535), help="Port of the model server; another free one where it is taken.")
+@click.option("--recipe", default="digits", show_default=True, help="The model to train where there is none yet.")
+@_repository
+def up(host: str, port: int, model_server_port: int, recipe: str, repository: Path) -> None:
+    """Serve on this machine: the model server and the gateway, and first a quick training where there is no model."""
+    from hcr.up import up as run
+
+    run(host, port, model_server_port, Repository(repository), recipe)
+
+
+@cli.command()
+@click.argument("recipe", default="digits")
+@click.option("--quick", "preset", flag_value="quick", help="Half a minute of training.")
+@click.option("--best", "preset", flag_value="best", help="As long as it takes.")
+@_seed
+@_repository
+def train(recipe: str, preset: str | None, seed: int | None, repository: Path) -> None:
+    """Prepare, train, evaluate and publish RECIPE (a name or a .toml file), on this machine.
+
+    The first version of a model is used at once; a later one waits beside it for `hcr promote`.
+    """
+    from pipelines.errors import PipelineError
+    from pipelines.run import run_locally
+
+    Repository(repository).open()
+    try:
+        result = run_locally(recipe, preset or "default", seed, repository)
+    except PipelineError as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(result)
+
+
+@cli.command()
+@click.argument("recipe", default="digits")
+@click.option("--host", required=True, help="URL of the Kubeflow Pipelines endpoint, such as http://127.0.0.1:8888.")
+@click.option("--experiment", default="handwriting", show_default=True)
+@click.option("--preset", default="default", show_default=True, type=click.Choice(["default", "quick", "best"]))
+@_seed
+def submit(recipe: str, host: str, experiment: str, preset: str, seed: int | None) -> None:
+    """Run the pipeline for RECIPE on a Kubeflow cluster."""
+
+
+@cli.command()
+@click.option("--host", help="Address to listen on [default: 127.0.0.1].")
+@click.option("--port", type=click.IntRange(1, 65535), envvar="PORT", help="Port to listen on [default: 8080].")
+@_model_server
+def serve(host: str | None, port: int | None, model_server: str | None) -> None:
+    """Serve the gateway alone, in front of model servers that run already. Settings: GATEWAY_… variables."""
+    given = {"GATEWAY_HOST": host, "GATEWAY_PORT": port, "GATEWAY_MODEL_SERVER": model_server}
+    environment = {**os.environ, **{name: str(value) for name, value in given.items() if value is not None}}
+    os.execve(sys.executable, [sys.executable, "-m", "gateway.wsgi"], environment)
+
+
+@cli.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--model", help="The model [default: the gateway's].")
+@click.option("--version", "model_version", help="A version's number or label [default: stable].")
+@click.option("--polarity", type=click.Choice(["auto", "dark_on_light", "light_on_dark"]), default="auto", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print the gateway's answers, one line of JSON each.")
+@_url
+def predict(
+    files: tuple[Path, ...], model: str | None, model_version: str | None, polarity: str, as_json: bool, url: str | None
+) -> None:
+    """Recognise the character on each of FILES."""
+    import json
+
+    from hcr.ask import recognise
+
+    wanted = {"model": model, "version": _number_or_label(model_version), "polarity": polarity}
+    options = {name: value for name, value in wanted.items() if value is not None}
+    failed = False
+    for file in files:
+        try:
+            data = file.read_bytes()
+            answer = recognise(url or state.gateway_url(), data, options)
+        except OSError as error:
+            click.echo(f"{file}: {error.strerror}", err=True)
+            failed = True
+        except click.ClickException as error:
+            click.echo(f"{file}: {error.message}", err=True)
+            failed = True
+        else:
+            click.echo(json.dumps({"file": str(file), **answer}, ensure_ascii=False) if as_json else _told(file, data, polarity, answer))
+    if failed:
+        sys.exit(1)
+
+
+@cli.command()
+@click.argument("model", required=False)
+@_repository
+def models(model: str | None, repository: Path) -> None:
+    """List what lies in the model repository: versions, labels, accuracy."""
+    repo = Repository(repository)
+    names = [model] if model else repo.models()
+    rows = [_row(item) for name in names for item in repo.versions(name)]
+    if not rows:
+        click.echo(f"{repo.root} holds no version{f' of {model}' if model else ''} yet; hcr train publishes one")
+        return
+    header = ("MODEL", "VERSION", "LABELS", "SERVED", "ACCURACY", "PRESET", "CREATED")
+    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
+    for row in [header, *rows]:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+@cli.command()
+@click.argument("model", default="digits")
+@click.argument("number", type=int, required=False, metavar="[VERSION]")
+@click.option("--label", default=STABLE, show_default=True, help="The label to move.")
+@click.option("--timeout", default=60.0, show_default=True, help="Seconds to wait for the model servers to load it.")
+@click.option("--offline", is_flag=True, help="Do not ask the model servers; for when none runs.")
+@_model_server
+@_repository
+def promote(
+    model: str, number: int | None, label: str, timeout: float, offline: bool, model_server: str | None, repository: Path
+) -> None:
+    """Put VERSION (default: the newest) of MODEL to use: moves a label to it once every model server has it loaded."""
+    from hcr.release import wait_until_available, wait_until_labelled
+
+    repo = Repository(repository)
+    chosen = number or next((item.number for item in repo.versions(model)), None)
+    if chosen is None:
+        raise RepositoryError(f"{repo.root} holds no version of {model}")
+    address = model_server or state.model_server_address()
+    if offline:
+        repo.promote(model, chosen, label)
+    else:
+        repo.promote(model, chosen, label, lambda: wait_until_available(address, model, chosen, timeout))
+        wait_until_labelled(address, model, chosen, label, timeout)
+    click.echo(f"{label} of {model} is version {chosen} now")
+
+
+@cli.command()
+@click.argument("model", default="digits")
+@click.option("--timeout", default=60.0, show_default=True, help="Seconds to wait for the model servers to follow.")
+@click.option("--offline", is_flag=True, help="Do not ask the model servers; for when none runs.")
+@_model_server
+@_repository
+def rollback(model: str, timeout: float, offline: bool, model_server: str | None, repository: Path) -> None:
+    """Make the version of MODEL that was stable before stable again."""
+    from hcr.release import wait_until_labelled
+
+    number = Repository(repository).rollback(model)
+    if not offline:
+        wait_until_labelled(model_server or state.model_server_address(), model, number, STABLE, timeout)
+    click.echo(f"{STABLE} of {model} is version {number} again")
+
+
+@cli.command()
+@click.argument("model", default="digits")
+@click.option("--keep", default=5, show_default=True, type=click.IntRange(1), help="How many of the newest versions stay.")
+@_repository
+def prune(model: str, keep: int, repository: Path) -> None:
+    """Delete old versions of MODEL; never one that is served."""
+    gone = Repository(repository).prune(model, keep)
+    click.echo(f"deleted of {model}: {', '.join(map(str, gone))}" if gone else f"nothing of {model} to delete")
+
+
+def _number_or_label(text: str | None) -> int | str | None:
+    return int(text) if text and text.isdecimal() else text
+
+
+def _told(file: Path, data: bytes, polarity: str, answer: dict[str, Any]) -> str:
+    from handwriting.image import decode
+    from handwriting.preprocess import to_tensor
+    from hcr.drawing import bars, drawn, side_by_side
+
+    model = answer["model"]
+    doubt = "  (rejected: below the model's threshold, probably none of its characters)" if answer["rejected"] else ""
+    head = f"{file}: {answer['prediction']}  {answer['confidence']:.2%}  {model['name']} version {model['version']}{doubt}"
+    picture = drawn(to_tensor(decode(data), polarity))  # type: ignore[arg-type]
+    return f"{head}\n{side_by_side(picture, bars(answer['probabilities'], answer['prediction']))}\n"
+
+
+def _row(item: Any) -> tuple[str, ...]:
+    metrics = item.card.get("metrics") or {}
+    accuracy = metrics.get("accuracy")
+    return (
+        item.model,
+        str(item.number),
+        ",".join(item.labels) or "-",
+        "yes" if item.is_served else "no",
+        f"{accuracy:.2%}" if isinstance(accuracy, float) else "-",
+        str(item.card.get("preset", "-")),
+        str(item.card.get("created", "-"))[:19],
+    )
+
+
+def main() -> None:
+    """The command's entry: an error that says what is wrong is told in one line, without a traceback."""
+    try:
+        cli()
+    except RepositoryError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,16 @@
+#!/bin/sh
+# Resolves pyproject.toml anew into requirements/*.txt, with hashes, and compiles the wire. Run by `make lock`.
+set -eu
+cd "$(dirname "$0")/.."
+compile() { # output, arguments
+    out=$1
+    shift
+    .tools/bin/uv pip compile --quiet --python-version 3.11 --universal --generate-hashes --no-emit-index-url \
+        --custom-compile-command "make lock" -o "requirements/$out" "$@"
+}
+compile uv.txt requirements/uv.in
+compile dev.txt pyproject.toml --extra gateway --extra pipelines --group dev
+compile gateway.txt pyproject.toml --extra gateway -c requirements/dev.txt
+compile pipelines.txt pyproject.toml --extra pipelines -c requirements/dev.txt
+compile test.txt --group pyproject.toml:test -c requirements/dev.txt
+.venv/bin/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. tfserving/wire.proto

@@ -1,0 +1,58 @@
+#!/bin/sh
+# Makes the environments inside the checkout: scripts/setup.sh [dev|gateway]. Run by make; does nothing that is done already.
+set -eu
+cd "$(dirname "$0")/.."
+what=${1:-dev}
+
+say() { printf '%s\n' "$*"; }
+fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+
+find_python() {
+    for candidate in ${PYTHON:-} python3.11 /usr/bin/python3.11 python3; do
+        path=$(command -v "$candidate" 2>/dev/null) || continue
+        if "$path" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then
+            printf '%s' "$path"
+            return
+        fi
+    done
+    fail "Python 3.11 is missing (Debian 12: apt install python3 python3-venv; elsewhere: make PYTHON=/path/to/python3.11 …)"
+}
+
+python=$(find_python)
+"$python" -c 'import venv, ensurepip' 2>/dev/null || fail "Python's venv module is missing (Debian 12: apt install python3-venv)"
+
+# uv takes no notice of pip's configuration: whoever installs from an index of their own means uv too.
+if [ -z "${UV_DEFAULT_INDEX:-}" ]; then
+    index=$("$python" -m pip config get global.index-url 2>/dev/null || true)
+    index=${PIP_INDEX_URL:-$index}
+    [ -z "$index" ] || export UV_DEFAULT_INDEX="$index"
+fi
+export UV_PYTHON_DOWNLOADS=never UV_HTTP_TIMEOUT="${UV_HTTP_TIMEOUT:-120}"
+
+if ! cmp -s requirements/uv.txt .tools/installed.txt; then
+    say "setup: the installer (uv), into .tools"
+    rm -rf .tools
+    "$python" -m venv .tools
+    .tools/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+    cp requirements/uv.txt .tools/installed.txt
+fi
+
+environment() { # folder, lock file
+    [ -x "$1/bin/python" ] || .tools/bin/uv venv --quiet --python "$python" "$1"
+    say "setup: $(grep -c '^[a-zA-Z0-9].*==' "$2") packages of $2, into $1"
+    .tools/bin/uv pip sync --python "$1/bin/python" --require-hashes "$2"
+}
+
+case $what in
+dev)
+    environment .venv requirements/dev.txt
+    .tools/bin/uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --offline -e .
+    touch .venv/installed
+    ;;
+gateway) # the gateway's own lock alone; pytest comes from a folder beside it
+    environment .venv-gateway requirements/gateway.txt
+    .tools/bin/uv pip install --quiet --python .venv-gateway/bin/python --target .venv-gateway/pytest --require-hashes -r requirements/test.txt
+    touch .venv-gateway/installed
+    ;;
+*) fail "unknown environment $what; dev or gateway" ;;
+esac
