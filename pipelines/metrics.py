@@ -69,7 +69,7 @@ def calibration_error(bins: list[tuple[int, float, float]]) -> float:
 def negative_log_likelihood(scores: Scores, labels: Labels) -> float:
     """The mean of −ln of the right class's probability; a probability of 0 counts as the smallest float32 above it."""
     right = scores[np.arange(len(labels)), labels].astype(np.float64)
-    return float(-np.log(np.maximum(right, np.finfo(np.float32).tiny)).mean())
+    return abs(float(np.log(np.maximum(right, np.finfo(np.float32).tiny)).mean()))  # abs: no -0.0
 
 
 def _rates(parts: NDArray[np.float64] | NDArray[np.int64], wholes: NDArray[np.int64]) -> list[float]:

@@ -1,6 +1,7 @@
 """The process in which one step runs: quiet libraries, one-line errors, and an end when the run that started it ends."""
 
 import os
+import select
 import sys
 import threading
 import warnings
@@ -13,6 +14,7 @@ from pipelines.progress import MARKS
 LIFELINE = "HCR_LIFELINE"
 """Names a FIFO whose writing end the run holds open; at its end of file the step has nobody to work for."""
 
+_INTERRUPTED = 130  # the exit status of a command that Ctrl-C ended
 _QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_DEPRECATION_WARNINGS": "0", "GRPC_VERBOSITY": "NONE", "ABSL_MIN_LOG_LEVEL": "3"}
 
 
@@ -44,8 +46,8 @@ def _end_with_the_run() -> None:
 
 def _exit_at_end_of(fifo: str) -> None:
     try:
-        with open(fifo, "rb") as lifeline:
-            lifeline.read()
+        lifeline = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)  # a blocking open waits for ever where the run has ended already
+        select.select([lifeline], [], [])  # readable at its end of file; nobody ever writes
     except FileNotFoundError:
         pass
-    os._exit(130)
+    os._exit(_INTERRUPTED)

@@ -56,6 +56,17 @@ def evaluate(recipe: Recipe, dataset_dir: Path, model_dir: Path, challenger_dir:
     return card
 
 
+def read_metrics(evaluation_dir: Path) -> dict[str, Any]:
+    """All measures that `evaluate` wrote."""
+    metrics: dict[str, Any] = json.loads((evaluation_dir / METRICS).read_text(encoding="utf-8"))
+    return metrics
+
+
+def read_blessing(evaluation_dir: Path) -> Blessing:
+    """The verdict that `evaluate` wrote."""
+    return Blessing(**json.loads((evaluation_dir / BLESSING).read_text(encoding="utf-8")))
+
+
 def bless(evaluation: Evaluation, gates: Gates, labels: tuple[str, ...]) -> Blessing:
     """The verdict of the recipe's gates."""
     reasons = []

@@ -1,12 +1,10 @@
 """Blessed version → the next number in the model repository."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 from pipelines.errors import PipelineError
 from pipelines.progress import say
-from pipelines.steps.evaluate import BLESSING
+from pipelines.steps.evaluate import read_blessing
 from tfserving.errors import RepositoryError
 from tfserving.repository import Repository
 
@@ -17,9 +15,9 @@ def publish(name: str, challenger_dir: Path, evaluation_dir: Path, repository: P
     Raises:
         PipelineError: the repository cannot take it.
     """
-    blessing: dict[str, Any] = json.loads((evaluation_dir / BLESSING).read_text(encoding="utf-8"))
-    if not blessing["is_blessed"]:
-        say(f"not published: {'; '.join(blessing['reasons'])}")
+    blessing = read_blessing(evaluation_dir)
+    if not blessing.is_blessed:
+        say(f"not published: {'; '.join(blessing.reasons)}")
         return None
     try:
         version = Repository(repository).publish(name, challenger_dir)

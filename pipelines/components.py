@@ -1,0 +1,83 @@
+"""The steps as Kubeflow components: each takes apart its artifacts and calls the real function.
+
+Kubeflow copies the source of these functions into the compiled pipeline, so they import inside, from the package that lies in
+the image. No `from __future__ import annotations` here: Kubeflow reads the annotations themselves.
+"""
+
+import os
+
+from kfp import dsl
+
+IMAGE = os.environ.get("HCR_PIPELINES_IMAGE", "handwriting-pipelines:0.1.0")
+"""The image in which the steps run on a cluster; it holds this package with the extra `pipelines`."""
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def prepare(recipe: str, cache_dir: str, dataset: dsl.Output[dsl.Dataset]):
+    from pathlib import Path
+    from pipelines.step_process import step
+
+    with step("prepare"):
+        from pipelines.recipe import load_recipe
+        from pipelines.steps.prepare import prepare
+
+        manifest = prepare(load_recipe(recipe), Path(dataset.path), Path(cache_dir))
+        dataset.metadata["digests"] = manifest["sha256"]
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def train(recipe: str, preset: str, seed: int, dataset: dsl.Input[dsl.Dataset], model: dsl.Output[dsl.Model]):
+    from pathlib import Path
+    from pipelines.step_process import step
+
+    with step("train"):
+        from pipelines.recipe import load_recipe
+        from pipelines.steps.train import train
+
+        train(load_recipe(recipe), Path(dataset.path), Path(model.path), preset, None if seed < 0 else seed)
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def evaluate(
+    recipe: str,
+    dataset: dsl.Input[dsl.Dataset],
+    model: dsl.Input[dsl.Model],
+    challenger: dsl.Output[dsl.Model],
+    evaluation: dsl.Output[dsl.Artifact],
+    metrics: dsl.Output[dsl.Metrics],
+    confusion: dsl.Output[dsl.ClassificationMetrics],
+    report: dsl.Output[dsl.HTML],
+):
+    from pathlib import Path
+    from pipelines.step_process import step
+
+    with step("evaluate"):
+        from pipelines.recipe import load_recipe
+        from pipelines.steps import evaluate as it
+
+        folder = Path(evaluation.path)
+        card = it.evaluate(load_recipe(recipe), Path(dataset.path), Path(model.path), Path(challenger.path), folder)
+        for name, value in card["metrics"].items():
+            metrics.log_metric(name, value)
+        confusion.log_confusion_matrix(card["labels"], it.read_metrics(folder)["confusion"])
+        Path(report.path).write_bytes((folder / it.REPORT).read_bytes())
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def publish(
+    recipe: str,
+    repository: str,
+    challenger: dsl.Input[dsl.Model],
+    evaluation: dsl.Input[dsl.Artifact],
+    outcome: dsl.Output[dsl.Artifact],
+):
+    import json
+    from pathlib import Path
+    from pipelines.step_process import step
+
+    with step("publish"):
+        from pipelines.recipe import load_recipe
+        from pipelines.steps.publish import publish
+
+        version = publish(load_recipe(recipe).name, Path(challenger.path), Path(evaluation.path), Path(repository))
+        Path(outcome.path).write_text(json.dumps({"version": version}))

@@ -1,0 +1,163 @@
+"""One pipeline, three ways to run it: on this machine, compiled to a file, on a Kubeflow endpoint.
+
+Kubeflow is imported inside the functions: it takes a second, and `hcr --help` needs none of it.
+"""
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from pipelines.errors import PipelineFailed
+from pipelines.progress import VARIABLE
+from pipelines.recipe import Recipe, load_recipe
+from pipelines.screen import Screen
+from pipelines.step_process import LIFELINE, be_quiet
+
+COMPILED = Path(__file__).with_name("compiled") / "handwriting.yaml"
+WORK = Path(".hcr")
+_KEPT_RUNS = 5
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run on this machine came to."""
+
+    model: str
+    version: int | None
+    """The published version; None where it is not blessed."""
+    is_blessed: bool
+    reasons: list[str]
+    """What speaks against the blessing."""
+    metrics: dict[str, float]
+    """accuracy, ece, nll, worst_recall, test_images."""
+    report: Path
+    folder: Path
+    """Everything that the run made: log.txt, and the evaluation with predictions.npz."""
+    evaluation: Path
+    seconds: dict[str, float]
+    """By step."""
+
+
+def run_locally(
+    recipe: str | Path = "digits",
+    preset: str = "default",
+    seed: int | None = None,
+    repository: Path | str = "model_repo",
+    work: Path | str = WORK,
+) -> RunResult:
+    """Runs the pipeline on this machine, each step in a process of its own, and shows its progress on standard output.
+
+    Downloads and what the run makes are kept under `work`. When this process ends, in whatever way, its steps do too.
+
+    Raises:
+        RecipeError: the recipe or the preset is wrong; nothing has been started.
+        PipelineFailed: a step failed; says which one and why.
+    """
+    checked = load_recipe(recipe)
+    checked.preset(preset)
+    work = Path(work).resolve()
+    folder = _new_folder(work / "pipeline")
+    arguments = {
+        "recipe": checked.text,
+        "preset": preset,
+        "seed": -1 if seed is None else seed,
+        "repository": str(Path(repository).resolve()),
+        "cache_dir": str(work / "data"),
+    }
+    screen = Screen(sys.stdout, folder / "log.txt")
+    with screen, _lifeline():
+        _run(arguments, folder, screen)
+    return _result(checked, folder, screen)
+
+
+def compile_pipeline(path: Path | str = COMPILED) -> None:
+    """Writes the pipeline as Kubeflow's IR YAML; the same pipeline gives the same file."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from kfp import compiler
+
+        from pipelines.pipeline import handwriting
+
+        compiler.Compiler().compile(handwriting, str(path))
+
+
+def _run(arguments: dict[str, object], folder: Path, screen: Screen) -> None:
+    be_quiet()
+    with redirect_stdout(screen), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from kfp import local
+
+        from pipelines.pipeline import handwriting
+
+        runner = local.SubprocessRunner(use_venv=False)
+        local.init(runner, pipeline_root=str(folder / "steps"), workspace_root=str(folder / "workspace"))
+        try:
+            handwriting(**arguments)
+        except RuntimeError as error:  # Kubeflow's word for every failed step
+            raise PipelineFailed(screen.step or "start", "\n".join(screen.problems or screen.last_lines) or str(error)) from None
+
+
+@contextmanager
+def _lifeline() -> Iterator[None]:
+    """Holds a FIFO open that the steps wait at; it closes with this process, even if that is killed, and so they end.
+
+    Also tells the steps to mark their messages, and to keep temporary files where they are removed in the end.
+    """
+    with tempfile.TemporaryDirectory(prefix="hcr-run-", ignore_cleanup_errors=True) as temporary:
+        fifo = Path(temporary, "lifeline")  # not in the checkout, whose file system may have no FIFOs
+        os.mkfifo(fifo)
+        descriptor = os.open(fifo, os.O_RDWR)  # O_WRONLY would wait for a reader
+        try:
+            with _environment({LIFELINE: str(fifo), VARIABLE: "marked", "TMPDIR": temporary}):
+                yield
+        finally:
+            os.close(descriptor)
+
+
+@contextmanager
+def _environment(changes: dict[str, str]) -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ.update(changes)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _new_folder(runs: Path) -> Path:
+    """A folder for a new run, named by the time; of the older ones the newest are kept."""
+    runs.mkdir(parents=True, exist_ok=True)
+    for old in sorted(path for path in runs.iterdir() if path.is_dir())[: -_KEPT_RUNS + 1]:
+        shutil.rmtree(old, ignore_errors=True)
+    folder = runs / datetime.now().strftime("%Y%m%d-%H%M%S-%f")
+    folder.mkdir()
+    return folder
+
+
+def _result(recipe: Recipe, folder: Path, screen: Screen) -> RunResult:
+    from pipelines.steps.evaluate import REPORT, read_blessing
+    from pipelines.servable import read_card
+
+    (steps,) = (folder / "steps").iterdir()
+    evaluation = steps / "evaluate" / "evaluation"
+    blessing = read_blessing(evaluation)
+    return RunResult(
+        model=recipe.name,
+        version=json.loads((steps / "publish" / "outcome").read_text())["version"],
+        is_blessed=blessing.is_blessed,
+        reasons=blessing.reasons,
+        metrics=read_card(steps / "evaluate" / "challenger")["metrics"],
+        report=evaluation / REPORT,
+        folder=folder,
+        evaluation=evaluation,
+        seconds=screen.seconds(),
+    )

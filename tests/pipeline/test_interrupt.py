@@ -1,0 +1,40 @@
+"""A run that is interrupted leaves no process behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_the_steps_end_with_the_run(tmp_path: Path, recipe_text: str, how: signal.Signals) -> None:
+    (tmp_path / "shapes.toml").write_text(recipe_text.replace("epochs = 8", "epochs = 10000"), encoding="utf-8")
+    program = "from pipelines.run import run_locally; run_locally('shapes.toml')"
+    run = subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert run.stdout
+    while "train" not in (line := run.stdout.readline()):
+        assert line, "the run ended before its step train began"
+
+    os.kill(run.pid, how)  # the run alone, not its group, as a supervisor does
+
+    assert run.wait(timeout=5) != 0
+    deadline = time.monotonic() + 5
+    while (left := _working_in(tmp_path)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert left == []
+
+
+def _working_in(folder: Path) -> list[str]:
+    """The command lines of the processes whose working directory is the folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if Path(os.readlink(process / "cwd")) == folder:
+                found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode()[:80])
+        except OSError:
+            continue
+    return found
