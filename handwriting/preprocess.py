@@ -38,10 +38,8 @@ def to_tensor(pixels: Pixels, polarity: Polarity = "auto") -> Tensor:
         NoInk: nothing stands out from the paper.
     """
     small = _reduced(pixels)
-    if polarity == "dark_on_light" or (polarity == "auto" and _is_dark_on_light(small)):
-        small = 255 - small
-    ink = _ink(small)
-    character = _most_central(ink)
+    is_dark = _is_dark_on_light(small) if polarity == "auto" else polarity == "dark_on_light"
+    character = _most_central(_ink(_levelled(small, is_dark)))
     return _centred(_boxed(_thickened(_cropped(character))))
 
 
@@ -71,14 +69,24 @@ def _is_dark_on_light(pixels: Pixels) -> bool:
     return border_brightness - skewness > 0
 
 
-def _ink(pixels: Pixels) -> Tensor:
-    """How much ink lies on each pixel, 0 to 255, of bright ink on dark paper of any unevenness; specks and noise are 0.
+def _levelled(pixels: Pixels, is_dark_on_light: bool) -> Pixels:
+    """How far each pixel stands out from its paper, whatever light falls on it: 0 paper, 255 the most that there can be.
+
+    Dark ink takes away a share of the light, so it is measured as a share; bright ink on dark adds to it.
+    """
+    if not is_dark_on_light:
+        return np.asarray(cv2.subtract(pixels, _background(pixels)), np.uint8)
+    paper = 255 - _background(255 - pixels)
+    return 255 - np.asarray(cv2.divide(pixels, np.maximum(paper, 1), scale=255), np.uint8)
+
+
+def _ink(ink: Pixels) -> Tensor:
+    """How much ink lies on each pixel, from 0 to 255 for what is clearly ink; specks and noise are 0.
 
     Raises:
         NoInk: the contrast is too small, or what stands out covers the paper.
     """
-    ink = cv2.subtract(pixels, _background(pixels))
-    threshold, mask = cv2.threshold(ink, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
+    _, mask = cv2.threshold(ink, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
     inside = ink[mask > 0]
     if not inside.size or inside.size > _MOST_INK * ink.size:
         raise NoInk("nothing on the image stands out from its background as ink does")
@@ -93,10 +101,17 @@ def _ink(pixels: Pixels) -> Tensor:
 
 
 def _background(pixels: Pixels) -> Pixels:
-    """The dark paper as it would be without the ink: strokes opened away on a small copy, then smoothed."""
-    small = _background_scale(pixels)
-    opened = cv2.morphologyEx(small, cv2.MORPH_OPEN, _background_kernel(small))
-    smooth = cv2.blur(opened, (5, 5), borderType=cv2.BORDER_REPLICATE)
+    """The dark paper as it would be without the ink: strokes opened away on a small copy, then smoothed.
+
+    An opening follows a slope of light, but at the border only if the slope goes on beyond it: hence the odd reflection.
+    """
+    small = _background_scale(pixels).astype(np.int16)
+    kernel = _background_kernel(small)
+    rim = kernel.shape[0]
+    edges = cv2.copyMakeBorder(small, rim, rim, rim, rim, cv2.BORDER_REPLICATE)
+    mirrored = cv2.copyMakeBorder(small, rim, rim, rim, rim, cv2.BORDER_REFLECT_101)
+    opened = cv2.morphologyEx(2 * edges - mirrored, cv2.MORPH_OPEN, kernel)
+    smooth = cv2.blur(opened, (5, 5))[rim:-rim, rim:-rim].clip(0, 255).astype(np.uint8)
     return np.asarray(cv2.resize(smooth, pixels.shape[::-1], interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
@@ -108,7 +123,7 @@ def _background_scale(pixels: Pixels) -> Pixels:
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _background_kernel(small: Pixels) -> NDArray[np.uint8]:
+def _background_kernel(small: NDArray[np.int16]) -> NDArray[np.uint8]:
     """Wider than any stroke: a bit under half of the image."""
     side = max(3, int(max(small.shape) * 0.45)) | 1
     return np.ones((side, side), np.uint8)

@@ -60,22 +60,41 @@ def train(recipe: str, preset: str | None, seed: int | None, repository: Path) -
     from pipelines.errors import PipelineError
     from pipelines.run import run_locally
 
-    Repository(repository).open()
+    repo = Repository(repository)
+    repo.open()
     try:
         result = run_locally(recipe, preset or "default", seed, repository)
     except PipelineError as error:
         raise click.ClickException(str(error)) from None
-    click.echo(result)
+    report = os.path.relpath(result.report)
+    if result.version is None:
+        raise click.ClickException(f"not published: {'; '.join(result.reasons)}. Report: {report}")
+    is_used = repo.labels(result.model).get(STABLE) == result.version
+    click.echo(f"\n{result.model} version {result.version}: {result.metrics['accuracy']:.2%} right on its test set")
+    click.echo(f"report   {report}")
+    click.echo("in use   it is the first version of this model" if is_used else f"to use   hcr promote {result.model} {result.version}")
 
 
 @cli.command()
 @click.argument("recipe", default="digits")
-@click.option("--host", required=True, help="URL of the Kubeflow Pipelines endpoint, such as http://127.0.0.1:8888.")
+@click.option("--host", required=True, help="URL of the Kubeflow Pipelines endpoint, such as http://127.0.0.1:8888; a token for it in KFP_TOKEN.")
 @click.option("--experiment", default="handwriting", show_default=True)
 @click.option("--preset", default="default", show_default=True, type=click.Choice(["default", "quick", "best"]))
 @_seed
-def submit(recipe: str, host: str, experiment: str, preset: str, seed: int | None) -> None:
-    """Run the pipeline for RECIPE on a Kubeflow cluster."""
+@click.option("--repository", default="/models", show_default=True, help="The model repository as the cluster's steps see it.")
+@click.option("--namespace", help="The Kubeflow user's namespace, where the endpoint has several.")
+def submit(
+    recipe: str, host: str, experiment: str, preset: str, seed: int | None, repository: str, namespace: str | None
+) -> None:
+    """Run the pipeline for RECIPE (a name or a .toml file) on a Kubeflow cluster; does not wait for its end."""
+    from pipelines.errors import PipelineError
+    from pipelines.submission import submit as submit_run
+
+    try:
+        submission = submit_run(host, recipe, preset, seed, experiment, str(repository), namespace, os.environ.get("KFP_TOKEN"))
+    except PipelineError as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(f"run {submission.run_id} of {recipe}, preset {preset}\n{submission.url}")
 
 
 @cli.command()
