@@ -14,14 +14,15 @@ import pytest
 def test_the_steps_end_with_the_run(tmp_path: Path, recipe_text: str, how: signal.Signals) -> None:
     (tmp_path / "shapes.toml").write_text(recipe_text.replace("epochs = 8", "epochs = 10000"), encoding="utf-8")
     program = "from pipelines.run import run_locally; run_locally('shapes.toml')"
-    run = subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    assert run.stdout
-    while "train" not in (line := run.stdout.readline()):
-        assert line, "the run ended before its step train began"
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as run:
+        assert run.stdout
+        while (line := run.stdout.readline()) != "train\n":
+            assert line, "the run ended before its step train began"
 
-    os.kill(run.pid, how)  # the run alone, not its group, as a supervisor does
+        os.kill(run.pid, how)  # the run alone, not its group, as a supervisor does
 
-    assert run.wait(timeout=5) != 0
+        assert run.wait(timeout=5) != 0
     deadline = time.monotonic() + 5
     while (left := _working_in(tmp_path)) and time.monotonic() < deadline:
         time.sleep(0.1)
