@@ -1,0 +1,68 @@
+"""Recipes: what is accepted, and what the message says where it is not."""
+
+from pathlib import Path
+
+import pytest
+
+from pipelines.errors import RecipeError
+from pipelines.recipe import FOLDER, load_recipe, parse_recipe, recipe_names
+
+DIGITS = (FOLDER / "digits.toml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_has_the_three_presets(name: str) -> None:
+    recipe = load_recipe(name)
+
+    assert recipe.name == name
+    assert {"default", "quick", "best"} <= set(recipe.presets)
+
+
+def test_a_preset_is_the_common_part_with_its_own_changes() -> None:
+    recipe = load_recipe("digits")
+
+    assert recipe.preset("quick").training.epochs < recipe.preset("default").training.epochs
+    assert recipe.preset("quick").training.batch == recipe.preset("default").training.batch
+
+
+def test_a_recipe_is_found_by_name_by_path_and_by_text(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(DIGITS, encoding="utf-8")
+
+    assert load_recipe("digits") == load_recipe(tmp_path / "mine.toml") == load_recipe(str(tmp_path / "mine.toml")) == load_recipe(DIGITS)
+
+
+def test_an_unknown_recipe_is_answered_with_those_that_exist() -> None:
+    with pytest.raises(RecipeError, match="no recipe 'digit'; there are .*digits"):
+        load_recipe("digit")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("seed = 1", "seed = -1", r"mine: seed is -1; expected a whole number from 0"),
+        ("seed = 1", "seed = true", r"mine: seed is True; expected a whole number"),
+        ("seed = 1", "sead = 1", r"mine: unknown key sead; known are name, labels, seed, keep"),
+        ("seed = 1", "", r"mine: seed is missing"),
+        ("batch = 128", "batch = 1.5", r"mine: presets\.default\.training\.batch is 1\.5; expected a whole number from 1 to 4096"),
+        ('source = "mnist"', 'source = "nist"', r"mine: data\.source is 'nist'; expected one of mnist, folder"),
+        ('"0", "1"', '"1", "1"', r"mine: labels is \['1', '1'.*different"),
+        ('"0", "1"', '0, "1"', r"mine: labels is .*; expected a list of at least two different, non-empty strings"),
+        ("accuracy = 0.99", "accuracy = 99", r"mine: gates\.accuracy is 99; expected a number from 0 to 1"),
+        ("[24, 48, 96]", "[24, 48]", r"presets\.default\.network\.channels is \[24, 48\]; expected a list of 3 whole numbers"),
+        ("[augmentation]", "[augmentations]", r"mine: \[augmentation\] is missing"),
+        ('name = "digits"', 'name = "../digits"', r"mine: name is '\.\./digits'; expected a string that matches"),
+        ("averaging = false", "averaging = 0", r"averaging is 0; expected true or false"),
+        ("[gates]", "[gates", r"mine: no TOML: .*line"),
+        ("[presets.default]", "[presets.default]\nspeed = 1", r"mine: presets\.default: .*expected tables among network, training, augmentation"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_is_accepted(old: str, new: str, complaint: str) -> None:
+    assert old in DIGITS
+
+    with pytest.raises(RecipeError, match=complaint):
+        parse_recipe(DIGITS.replace(old, new, 1), "mine")
+
+
+def test_an_unknown_preset_is_answered_with_those_that_exist() -> None:
+    with pytest.raises(RecipeError, match="recipe digits has no preset 'fast'; it has default, quick, best"):
+        load_recipe("digits").preset("fast")
