@@ -126,9 +126,7 @@ class FakeModelServer:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
 
     @property
@@ -329,8 +327,7 @@ class FakeModelServer:
         """Takes the labels over; the versions are what `publish` made them."""
         if request.config.WhichOneof("config") is None:
             raise _invalid(
-                "ServerModelConfig type not supported by HandleReloadConfigRequest. "
-                "Only ModelConfigList is currently supported"
+                "ServerModelConfig type not supported by HandleReloadConfigRequest. Only ModelConfigList is currently supported"
             )
         for model in request.config.model_config_list.config:
             if not model.base_path.startswith("/"):

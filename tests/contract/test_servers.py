@@ -15,7 +15,7 @@ from tfserving import tensors, wire_pb2
 
 @pytest.mark.skipif(
     not os.environ.get("TFSERVING_ADDRESS"),
-    reason="set TFSERVING_ADDRESS to a TensorFlow Serving that serves what make_tiny_model.py wrote, and this file runs on it too",
+    reason="set TFSERVING_ADDRESS to a TensorFlow Serving that serves what make_tiny_model.py wrote: this file runs on it too",
 )
 def test_a_real_server_is_held_to_this_contract() -> None:
     with Caller(os.environ["TFSERVING_ADDRESS"]) as caller:

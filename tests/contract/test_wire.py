@@ -56,6 +56,9 @@ OFFICIAL: dict[str, Any] = {
 SAME_ON_THE_WIRE = {("Status", "error_code")}
 """int32 with us, an enum there: the same varint."""
 
+LONE_MEMBERS = {("TensorInfo", "name")}
+"""In a oneof there, whose other members (sparse and composite tensors) no signature of ours has."""
+
 PACKAGE = wire_pb2.DESCRIPTOR.package + "."
 
 
@@ -78,17 +81,17 @@ def our_name(descriptor: Any) -> str:
 
 
 def kind(field: FieldDescriptor) -> tuple[object, ...]:
-    """What of the field is on the wire or in its meaning, but for the message that it holds."""
-    oneof = field.containing_oneof.name if field.containing_oneof else None
-    return field.number, field.is_repeated, oneof, field.has_presence, is_map(field), packs(field)
+    """What of the field is on the wire, but for its type."""
+    return field.number, field.is_repeated, is_map(field), bool(field.is_packed)
+
+
+def presence(field: FieldDescriptor) -> tuple[object, ...]:
+    """What of the field is in its meaning."""
+    return field.containing_oneof.name if field.containing_oneof else None, field.has_presence
 
 
 def is_map(field: FieldDescriptor) -> bool:
     return bool(field.message_type and field.message_type.GetOptions().map_entry)
-
-
-def packs(field: FieldDescriptor) -> bool:
-    return bool(field.is_packed)
 
 
 def assert_same_type(ours: FieldDescriptor, theirs: FieldDescriptor) -> None:
@@ -119,6 +122,8 @@ def test_a_field_is_the_official_one(field: FieldDescriptor) -> None:
     theirs = OFFICIAL[our_name(field.containing_type)].DESCRIPTOR.fields_by_name[field.name]
 
     assert kind(field) == kind(theirs)
+    if (our_name(field.containing_type), field.name) not in LONE_MEMBERS:
+        assert presence(field) == presence(theirs)
     assert_same_type(field, theirs)
 
 

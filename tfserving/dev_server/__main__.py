@@ -37,7 +37,7 @@ def run(flags: Flags) -> int:
     try:
         serve(flags)
     except Refused as error:
-        log.error("cannot start: %s", error.message)
+        log.error("cannot start: %s", error.line)
         return 1
     return 0
 

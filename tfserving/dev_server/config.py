@@ -82,5 +82,5 @@ class ConfigFile:
             self.load()
         except Refused as error:
             if error.message != self._complaint:
-                log.error("%s is ignored, what was in force before stays: %s", self._path, error.message)
+                log.error("%s is ignored, what was in force before stays: %s", self._path, error.line)
                 self._complaint = error.message

@@ -6,7 +6,7 @@ CODES = {code.value[0]: code for code in grpc.StatusCode}
 """google.rpc.Code, a number, → grpc's status code. TensorFlow's error codes are the same numbers."""
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818  # it is what happens, not a fault
     """A call or a load that ends with a status other than OK."""
 
     def __init__(self, code: grpc.StatusCode, message: str) -> None:
@@ -18,3 +18,8 @@ class Refused(Exception):
     def number(self) -> int:
         """The google.rpc.Code, as GetModelStatus answers it."""
         return int(self.code.value[0])
+
+    @property
+    def line(self) -> str:
+        """Code and message on one line, for the log."""
+        return " ".join(str(self).split())

@@ -12,6 +12,8 @@ from grpc import StatusCode
 
 from tfserving.dev_server.services import refusing
 
+Answer = Callable[[bytes, grpc.ServicerContext], bytes]
+
 
 @dataclass(frozen=True)
 class Faults:
@@ -25,15 +27,15 @@ class Faults:
         return self.refuse or self.delay_seconds > 0 or self.error_rate > 0
 
 
-class FaultInterceptor(grpc.ServerInterceptor):
+class FaultInterceptor(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in the stubs only
     """Delays and fails calls to TensorFlow Serving's services; refuses those to the health service as well."""
 
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
-        self._random = random.Random(0)  # the same calls fail in each run
+        self._random = random.Random(0)  # noqa: S311  # the same calls fail in each run
         self._lock = Lock()
 
-    def intercept_service(self, continuation: Callable, handler_call_details: grpc.HandlerCallDetails) -> Any:
+    def intercept_service(self, continuation: Callable[..., Any], handler_call_details: grpc.HandlerCallDetails) -> Any:
         """gRPC asks here for the method of a call."""
         if self._faults.refuse:
             return refusing(StatusCode.UNAVAILABLE, "refused on purpose: --fault_refuse")
@@ -42,7 +44,7 @@ class FaultInterceptor(grpc.ServerInterceptor):
             return handler
         return grpc.unary_unary_rpc_method_handler(self._faulty(handler.unary_unary))
 
-    def _faulty(self, answer: Callable) -> Callable:
+    def _faulty(self, answer: Answer) -> Answer:
         def call(request: bytes, context: grpc.ServicerContext) -> bytes:
             time.sleep(self._faults.delay_seconds)
             if self._fails():

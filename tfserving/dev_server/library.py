@@ -232,7 +232,7 @@ class Library:
             known = error if isinstance(error, Refused) else Refused(StatusCode.UNKNOWN, f"{type(error).__name__}: {error}")
             with self._changed:
                 version.state, version.error = State.END, known
-            log.error("version %d of %s failed to load: %s", number, name, known)
+            log.error("version %d of %s failed to load: %s", number, name, known.line)
             return
         with self._changed:
             version.state, version.servable = State.AVAILABLE, servable

@@ -21,7 +21,7 @@ class Servable:
         """Loads it. Raises Refused."""
         self._session, meta_graph = savedmodel.open_session(path)
         self.signatures: dict[str, Any] = dict(meta_graph.signature_def)
-        self._callables: dict[tuple[str, ...], Callable[..., list]] = {}
+        self._callables: dict[tuple[str, ...], Callable[..., list[Any]]] = {}
 
     def predict(self, request: PredictRequest) -> PredictResponse:
         """The answer, without the name and version of who answered.
@@ -53,7 +53,7 @@ class Servable:
             raise Refused(StatusCode.FAILED_PRECONDITION, f'Serving signature key "{key}" not found.')
         return self.signatures[key]
 
-    def _callable(self, key: str, outputs: tuple[str, ...]) -> Callable[..., list]:
+    def _callable(self, key: str, outputs: tuple[str, ...]) -> Callable[..., list[Any]]:
         """The session's function for a signature and its outputs; made at the first call (twice at worst)."""
         found = self._callables.get((key, *outputs))
         if found is None:
@@ -111,7 +111,8 @@ def _outputs(signature: Any, wanted: Iterable[str]) -> tuple[str, ...]:
     chosen: list[str] = []
     for alias in wanted:
         if alias not in signature.outputs:
-            text = f"output tensor alias not found in signature: {alias} Outputs expected to be in the set {_set(signature.outputs)}."
+            known = _set(signature.outputs)
+            text = f"output tensor alias not found in signature: {alias} Outputs expected to be in the set {known}."
             raise Refused(StatusCode.INVALID_ARGUMENT, text)
         if alias in chosen:
             raise Refused(StatusCode.INVALID_ARGUMENT, f"duplicate output tensor alias: {alias}")

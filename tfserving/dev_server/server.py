@@ -44,12 +44,15 @@ def serve(flags: Flags) -> None:
         allow_labels_for_unavailable=flags.allow_version_labels_for_unavailable_models,
     )
     file = _configure(library, flags)
-    _start_thread("loader", lambda: _keep_reconciled(library, flags.file_system_poll_wait_seconds))
+    loader = _thread("loader", lambda: _keep_reconciled(library, flags.file_system_poll_wait_seconds))
     if library.model_names():
+        loader.start()
         library.wait(1)
     server, health_servicer = _start_server(library, flags)
+    if not loader.is_alive():
+        loader.start()  # nothing to load yet: TensorFlow's import need not keep the port closed
     if file is not None and flags.model_config_file_poll_wait_seconds > 0:
-        _start_thread("config", lambda: _keep_polled(file, flags.model_config_file_poll_wait_seconds))
+        _thread("config", lambda: _keep_polled(file, flags.model_config_file_poll_wait_seconds)).start()
     _wait_for_signal()
     log.info("stopping, calls under way have %g s", GRACE_SECONDS)
     health_servicer.enter_graceful_shutdown()
@@ -106,7 +109,7 @@ def _keep_reconciled(library: Library, seconds: float) -> None:
 
 
 def _import_session() -> None:
-    """Has TensorFlow's session at hand before the first version comes, without keeping the port closed for it."""
+    """Has TensorFlow's session at hand before the first version comes."""
     from tfserving.dev_server import servable  # noqa: F401
 
 
@@ -116,14 +119,14 @@ def _keep_polled(file: ConfigFile, seconds: float) -> None:
         file.poll()
 
 
-def _start_thread(name: str, target: Callable[[], None]) -> None:
-    threading.Thread(target=target, name=name, daemon=True).start()
+def _thread(name: str, target: Callable[[], None]) -> threading.Thread:
+    return threading.Thread(target=target, name=name, daemon=True)
 
 
 def _start_server(library: Library, flags: Flags) -> tuple[grpc.Server, health.HealthServicer]:
     """The server, listening and SERVING. Raises Refused where the port is taken."""
     faults = Faults(flags.fault_delay_ms / 1000, flags.fault_error_rate, flags.fault_refuse)
-    interceptors = (FaultInterceptor(faults),) if faults else ()
+    interceptors = [FaultInterceptor(faults)] if faults else []
     pool = ThreadPoolExecutor(flags.grpc_max_threads, thread_name_prefix="call")
     server = grpc.server(pool, interceptors=interceptors, options=_OPTIONS)
     health_servicer = health.HealthServicer(experimental_non_blocking=True)

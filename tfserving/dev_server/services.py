@@ -29,10 +29,10 @@ log = logging.getLogger("model server")
 PREDICTION_SERVICE = "tensorflow.serving.PredictionService"
 MODEL_SERVICE = "tensorflow.serving.ModelService"
 
-Answer = Callable[[bytes, grpc.ServicerContext], bytes]
+Handler = Any  # grpc.RpcMethodHandler[bytes, bytes], generic in the stubs only
 
 
-class Services(grpc.GenericRpcHandler):
+class Services(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in the stubs only
     """The methods by path; any other path is UNIMPLEMENTED. Register it last."""
 
     def __init__(self, library: Library) -> None:
@@ -44,7 +44,7 @@ class Services(grpc.GenericRpcHandler):
             f"/{MODEL_SERVICE}/HandleReloadConfigRequest": _unary(ReloadConfigRequest, self.reload),
         }
 
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler:
         """gRPC asks here for the method of a call."""
         return self._handlers.get(handler_call_details.method, refusing(StatusCode.UNIMPLEMENTED, ""))
 
@@ -97,8 +97,7 @@ class Services(grpc.GenericRpcHandler):
         """OK once the configuration is in force and what it adds has been loaded."""
         if request.config.WhichOneof("config") != "model_config_list":
             text = (
-                "ServerModelConfig type not supported by HandleReloadConfigRequest. "
-                "Only ModelConfigList is currently supported"
+                "ServerModelConfig type not supported by HandleReloadConfigRequest. Only ModelConfigList is currently supported"
             )
             raise Refused(StatusCode.INVALID_ARGUMENT, text)
         configuration.check(request.config)
@@ -126,7 +125,7 @@ class Services(grpc.GenericRpcHandler):
         return next((row.message for row in rows if row.code), "")
 
 
-def refusing(code: StatusCode, text: str) -> grpc.RpcMethodHandler:
+def refusing(code: StatusCode, text: str) -> Handler:
     """A method that answers every call so."""
 
     def answer(_: bytes, context: grpc.ServicerContext) -> bytes:
@@ -141,7 +140,7 @@ def _require_spec(request: Any) -> None:
         raise Refused(StatusCode.INVALID_ARGUMENT, "Missing ModelSpec")
 
 
-def _unary(request_type: Any, answer: Callable[[Any], Any]) -> grpc.RpcMethodHandler:
+def _unary(request_type: Any, answer: Callable[[Any], Any]) -> Handler:
     """The method as gRPC calls it: parses, answers, and turns errors into statuses."""
 
     def call(data: bytes, context: grpc.ServicerContext) -> bytes:

@@ -1,6 +1,8 @@
 """numpy array ⇄ TensorProto, as TensorFlow reads and writes it: answers carry `float_val` and its like."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +34,7 @@ def type_name(data_type: int) -> str:
     return str(DataType.Name(data_type)).removeprefix("DT_").lower()
 
 
-def to_array(tensor: TensorProto) -> NDArray:
+def to_array(tensor: TensorProto) -> NDArray[Any]:
     """The tensor's values; shares memory with `tensor_content` where that is used.
 
     Raises:
@@ -51,12 +53,9 @@ def to_array(tensor: TensorProto) -> NDArray:
     return _from_values(getattr(tensor, field), kind, math.prod(shape)).reshape(shape)
 
 
-def _from_values(values: list, kind: str, count: int) -> NDArray:
+def _from_values(values: Sequence[Any], kind: str, count: int) -> NDArray[Any]:
     """The first `count` values; where there are fewer, the last one repeated, and zero where there is none."""
-    if kind == "<f2":
-        given = np.array(values[:count], "<u2").view("<f2")
-    else:
-        given = np.array(values[:count], kind)
+    given = np.array(values[:count], "<u2").view(kind) if kind == "<f2" else np.array(values[:count], kind)
     if len(given) == count:
         return given
     filler: object = given[-1] if len(given) else (b"" if kind == "O" else 0)
@@ -65,7 +64,7 @@ def _from_values(values: list, kind: str, count: int) -> NDArray:
     return array
 
 
-def to_proto(array: NDArray) -> TensorProto:
+def to_proto(array: NDArray[Any]) -> TensorProto:
     """The array as TensorFlow Serving answers it: type, shape and single values."""
     number = _NUMBERS[array.dtype]
     tensor = TensorProto(dtype=number)
