@@ -7,7 +7,6 @@ from time import perf_counter
 
 from flask import Flask, Response, g, request
 from ulid import ULID
-from werkzeug.exceptions import HTTPException
 
 from gateway.api import models, operations, predict
 from gateway.api.responses import problem_response
@@ -88,8 +87,6 @@ def _answer_error(error: Exception) -> Response:
     problem = to_problem(error)
     if problem.status == 500:
         log.error("request failed", exc_info=error, extra={"fields": {"id": g.id}})
-    if isinstance(error, HTTPException) and error.response is not None:
-        return error.response  # a redirect
     g.log_fields["error"] = problem.code
     return problem_response(problem)
 

@@ -69,7 +69,9 @@ class Catalogue:
         """The configured models, and those that have answered since."""
         return tuple(dict.fromkeys([*self._model_names, *(model for model, _ in list(self._classes))]))
 
-    def scores(self, tensors: NDArray[np.uint8], model: str, version: int | str | None, deadline: Deadline) -> tuple[NDArray[np.float32], int]:
+    def scores(
+        self, tensors: NDArray[np.uint8], model: str, version: int | str | None, deadline: Deadline
+    ) -> tuple[NDArray[np.float32], int]:
         """The probabilities of each image's classes, float32 (N, K), and the version that gave them.
 
         Raises:
@@ -86,18 +88,29 @@ class Catalogue:
             raise InvalidResponse(f"model {model} answered scores that are no probabilities")
         return scores, prediction.version
 
-    def classes_of(self, model: str, version: int, count: int | None, deadline: Deadline) -> Classes:
-        """The version's classes, asked for once; `count` is how many there must be, where that is known."""
+    def classes_of(self, model: str, version: int, deadline: Deadline) -> Classes:
+        """The version's classes, asked for once.
+
+        Raises:
+            ServingError: no believable answer came in time.
+        """
         known = self._classes.get((model, version))
-        if known is None or count not in (None, len(known.labels)):
-            known = self._ask_classes(model, version, count, deadline)
+        if known is None:
+            known = self._ask_classes(model, version, deadline)
             _remember(self._classes, (model, version), known)
         return known
+
+    def forget(self, model: str, version: int) -> None:
+        """Asks again next time: the version is not the one that it was."""
+        self._classes.pop((model, version), None)
+        self._cards.pop((model, version), None)
 
     def resolve(self, model: str, version: int | str | None, deadline: Deadline) -> int:
         """The number of the version that would answer now."""
         try:
-            return self._client.metadata(model, STABLE if version is None else version, timeout_seconds=deadline.remaining()).version
+            return self._client.metadata(
+                model, STABLE if version is None else version, timeout_seconds=deadline.remaining()
+            ).version
         except (UnknownModel, UnknownVersion) as error:
             raise self._explained(error, model, version, deadline) from error
 
@@ -123,8 +136,9 @@ class Catalogue:
         if available:
             version = next((labels[label] for label in LABELS if labels.get(label) in available), available[0])
             metadata = self._client.metadata(model, version, timeout_seconds=deadline.remaining())
-            shape = metadata.signatures.get(contract.SIGNATURE, {}).get(contract.IMAGES, ())
-            classes = self.classes_of(model, version, None, deadline).labels
+            if contract.SIGNATURE in metadata.signatures:
+                shape = metadata.signatures[contract.SIGNATURE].inputs.get(contract.IMAGES, ())
+            classes = self.classes_of(model, version, deadline).labels
         infos = tuple(
             VersionInfo(
                 status,
@@ -135,7 +149,9 @@ class Catalogue:
         )
         return ModelInfo(model, classes, shape, infos)
 
-    def _call(self, model: str, version: int | str | None, signature: str, inputs: Mapping[str, NDArray[Any]], deadline: Deadline) -> Prediction:
+    def _call(
+        self, model: str, version: int | str | None, signature: str, inputs: Mapping[str, NDArray[Any]], deadline: Deadline
+    ) -> Prediction:
         asked = STABLE if version is None else version
         try:
             prediction = self._client.predict(
@@ -166,10 +182,13 @@ class Catalogue:
             return ModelUnavailable(f"no version of model {model} is stable yet")
         return UnknownVersion(str(error), error.status)
 
-    def _ask_classes(self, model: str, version: int, count: int | None, deadline: Deadline) -> Classes:
-        if count is None:
-            blank = np.zeros((1, contract.IMAGE_SIZE, contract.IMAGE_SIZE), np.uint8)
-            count = self.scores(blank, model, version, deadline)[0].shape[1]
+    def _ask_classes(self, model: str, version: int, deadline: Deadline) -> Classes:
+        signatures = self._client.metadata(model, version, timeout_seconds=deadline.remaining()).signatures
+        count = signatures[contract.SIGNATURE].outputs[contract.SCORES][-1] if contract.SIGNATURE in signatures else -1
+        if count < 1:
+            raise ContractMismatch(
+                f"model {model} version {version} has no {contract.SIGNATURE} with a known number of classes"
+            )
         index = np.arange(count, dtype=np.int32)
         outputs = self._call(model, version, contract.CLASSES_SIGNATURE, {contract.INDEX: index}, deadline).outputs
         try:
@@ -178,7 +197,7 @@ class Catalogue:
         except (KeyError, AttributeError, UnicodeDecodeError) as error:
             raise ContractMismatch(f"model {model} version {version} does not name its classes: {error!r}") from error
         if len(labels) != count or len(set(labels)) != count or thresholds.shape != (count,):
-            raise ContractMismatch(f"model {model} version {version} has {count} scores but other classes: {labels}")
+            raise ContractMismatch(f"model {model} version {version} has {count} scores but these classes: {labels}")
         return Classes(labels, tuple(thresholds.tolist()))
 
     def _card_of(self, model: str, version: int, deadline: Deadline) -> dict[str, Any]:

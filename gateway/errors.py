@@ -8,7 +8,7 @@ from typing import Any
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
 
 from gateway.budget import Overloaded
-from handwriting.errors import ImageError, ImageTooLarge, InvalidBase64, NoInk, UnsupportedImage
+from handwriting.errors import ImageTooLarge, InvalidBase64, NoInk, UnsupportedImage
 from tfserving.errors import (
     ContractMismatch,
     DeadlineExceeded,

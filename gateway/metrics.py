@@ -20,9 +20,7 @@ class Metrics:
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
-        self.requests = Counter(
-            "gateway_requests", "Requests answered", ["route", "method", "status"], registry=registry
-        )
+        self.requests = Counter("gateway_requests", "Requests answered", ["route", "method", "status"], registry=registry)
         self.request_seconds = Histogram(
             "gateway_request_duration_seconds", "Time from a request's arrival to its answer", ["route"],
             buckets=_SECONDS, registry=registry,
@@ -43,7 +41,9 @@ class Metrics:
         self.rejected = Counter(
             "gateway_rejected", "Predictions below their threshold", ["model", "version"], registry=registry
         )
-        self.model_calls = Counter("gateway_model_call", "Calls of the model server, by gRPC status", ["code"], registry=registry)
+        self.model_calls = Counter(
+            "gateway_model_call", "Calls of the model server, by gRPC status", ["code"], registry=registry
+        )
         self.version_info = Gauge(
             "gateway_model_version_info", "1 for the version that a label last meant", ["model", "version", "label"],
             registry=registry,

@@ -12,6 +12,7 @@ from gateway.metrics import Metrics, Stages
 from handwriting import image
 from handwriting.errors import ImageError
 from handwriting.preprocess import Polarity, Tensor, to_tensor
+from tfserving.errors import InvalidResponse
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,9 @@ class Recognizer:
         Raises:
             ServingError: no believable answer came from a model server in time.
         """
-        return self._predict([self._prepare(file, options.polarity, deadline, stages) for file in files], options, deadline, stages)
+        return self._predict(
+            [self._prepare(file, options.polarity, deadline, stages) for file in files], options, deadline, stages
+        )
 
     def _predict(
         self, prepared: Sequence[Tensor | ImageError | Overloaded], options: Options, deadline: Deadline, stages: Stages
@@ -83,7 +86,12 @@ class Recognizer:
             return Answer(options.model, version, tuple(item for item in prepared if not isinstance(item, np.ndarray)))
         with stages.measure("predict"):
             scores, version = self._catalogue.scores(np.stack(tensors), options.model, options.version, deadline)
-            classes = self._catalogue.classes_of(options.model, version, scores.shape[1], deadline)
+            classes = self._catalogue.classes_of(options.model, version, deadline)
+            if scores.shape[1] != len(classes.labels):
+                self._catalogue.forget(options.model, version)
+                raise InvalidResponse(
+                    f"model {options.model} answered {scores.shape[1]} scores for {len(classes.labels)} classes"
+                )
         recognitions = iter([rank(row, classes, options.top_k) for row in scores])
         results = tuple(next(recognitions) if isinstance(item, np.ndarray) else item for item in prepared)
         self._count(options.model, version, results)

@@ -49,7 +49,7 @@ def main() -> int:
     return 0
 
 
-class DrainingServer(MPServer):
+class DrainingServer(MPServer):  # type: ignore[misc]  # granian has no types for it
     """Granian, which on SIGTERM first says on /readyz that it is going, and stops listening only after a while."""
 
     def configure_drain(self, draining: Event, seconds: float) -> None:

@@ -186,7 +186,8 @@ def _to_eight_bits(values: NDArray[np.generic]) -> Pixels:
     low, high = float(numbers.min()), float(numbers.max())
     if values.dtype.kind in "iu" and low >= 0 and high <= 65535:
         low, high = 0.0, 65535.0
-    return np.clip((numbers - low) * (255 / max(high - low, 1e-6)), 0, 255).round().astype(np.uint8)
+    eight: Pixels = np.clip((numbers - low) * (255 / max(high - low, 1e-6)), 0, 255).round().astype(np.uint8)
+    return eight
 
 
 def _reduced(image: Image.Image) -> Pixels:

@@ -134,7 +134,7 @@ def _most_central(ink: Tensor) -> Tensor:
     count, labels, stats, centroids = cv2.connectedComponentsWithStats((ink > 0).astype(np.uint8), connectivity=8)
     if count <= 2:
         return ink
-    masses = np.bincount(labels.ravel(), ink.ravel(), minlength=count)
+    masses = np.bincount(labels.ravel(), ink.ravel(), minlength=count).astype(np.float64)
     kept = [index for index in range(1, count) if masses[index] >= _LEAST_SHARE_OF_LARGEST * masses[1:].max()]
     if len(kept) > 1:
         seed = _seed(kept, stats, centroids, masses, ink.shape)
@@ -157,7 +157,7 @@ def _seed(
         left, top, wide, high, _ = stats[index]
         touches = (left == 0) + (top == 0) + (left + wide == width) + (top + high == height)
         distance = float(np.hypot(*((centroids[index] - middle) / middle.clip(1))))
-        return float(masses[index]) * (1.5 - min(distance, 1.4)) * 0.3**touches
+        return float(masses[index] * (1.5 - min(distance, 1.4)) * 0.3 ** int(touches))
 
     return max(kept, key=worth)
 

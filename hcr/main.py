@@ -35,8 +35,22 @@ def cli() -> None:
 
 @cli.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 for all.")
-@click.option("--port", default=8080, show_default=True, type=click.IntRange(1, 65535), envvar="PORT", show_envvar=True, help="Port of the gateway.")
-@click.option("--model-server-port", default=8500, show_default=True, type=click.IntRange(1, 65535), help="Port of the model server; another free one where it is taken.")
+@click.option(
+    "--port",
+    default=8080,
+    show_default=True,
+    type=click.IntRange(1, 65535),
+    envvar="PORT",
+    show_envvar=True,
+    help="Port of the gateway.",
+)
+@click.option(
+    "--model-server-port",
+    default=8500,
+    show_default=True,
+    type=click.IntRange(1, 65535),
+    help="Port of the model server; another free one where it is taken.",
+)
 @click.option("--recipe", default="digits", show_default=True, help="The model to train where there is none yet.")
 @_repository
 def up(host: str, port: int, model_server_port: int, recipe: str, repository: Path) -> None:
@@ -72,12 +86,18 @@ def train(recipe: str, preset: str | None, seed: int | None, repository: Path) -
     is_used = repo.labels(result.model).get(STABLE) == result.version
     click.echo(f"\n{result.model} version {result.version}: {result.metrics['accuracy']:.2%} right on its test set")
     click.echo(f"report   {report}")
-    click.echo("in use   it is the first version of this model" if is_used else f"to use   hcr promote {result.model} {result.version}")
+    click.echo(
+        "in use   it is the first version of this model" if is_used else f"to use   hcr promote {result.model} {result.version}"
+    )
 
 
 @cli.command()
 @click.argument("recipe", default="digits")
-@click.option("--host", required=True, help="URL of the Kubeflow Pipelines endpoint, such as http://127.0.0.1:8888; a token for it in KFP_TOKEN.")
+@click.option(
+    "--host",
+    required=True,
+    help="URL of the Kubeflow Pipelines endpoint, such as http://127.0.0.1:8888; a token for it in KFP_TOKEN.",
+)
 @click.option("--experiment", default="handwriting", show_default=True)
 @click.option("--preset", default="default", show_default=True, type=click.Choice(["default", "quick", "best"]))
 @_seed
@@ -137,7 +157,11 @@ def predict(
             click.echo(f"{file}: {error.message}", err=True)
             failed = True
         else:
-            click.echo(json.dumps({"file": str(file), **answer}, ensure_ascii=False) if as_json else _told(file, data, polarity, answer))
+            click.echo(
+                json.dumps({"file": str(file), **answer}, ensure_ascii=False)
+                if as_json
+                else _told(file, data, polarity, answer)
+            )
     if failed:
         sys.exit(1)
 

@@ -45,7 +45,12 @@ class Child:
         self._starts.append(time.monotonic())
         output = self.log.open("ab") if self.log else None
         self.process = subprocess.Popen(
-            self._command, env=self._environment, stdout=output, stderr=output, stdin=subprocess.DEVNULL, preexec_fn=_end_with_us
+            self._command,
+            env=self._environment,
+            stdout=output,
+            stderr=output,
+            stdin=subprocess.DEVNULL,
+            preexec_fn=_end_with_us,
         )
         if output:
             output.close()
@@ -155,7 +160,9 @@ def _keep(children: list[Child]) -> None:
 
 def _greet(url: str, recipe: str, repository: Repository) -> None:
     version = repository.labels(recipe)["stable"]
-    accuracy = next((item.card.get("metrics", {}).get("accuracy") for item in repository.versions(recipe) if item.number == version), None)
+    accuracy = next(
+        (item.card.get("metrics", {}).get("accuracy") for item in repository.versions(recipe) if item.number == version), None
+    )
     told = f", {accuracy:.2%} right on its test set" if isinstance(accuracy, float) else ""
     image = shlex.quote(str(EXAMPLE))
     click.echo(f"""
@@ -178,9 +185,8 @@ def _require_free(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise click.ClickException(
-                f"cannot listen on {host}:{port}: {error.strerror}. Choose another port: make run PORT=8081, or hcr up --port 8081"
-            ) from None
+            choice = "choose another port: make run PORT=8081, or hcr up --port 8081"
+            raise click.ClickException(f"cannot listen on {host}:{port}: {error.strerror}; {choice}") from None
 
 
 def _end(children: list[Child]) -> None:

@@ -75,11 +75,19 @@ class VersionStatus:
 
 
 @dataclass(frozen=True)
+class SignatureShapes:
+    """The names of a signature's inputs and outputs, with their shapes; an unknown size is -1."""
+
+    inputs: dict[str, tuple[int, ...]]
+    outputs: dict[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
 class ModelMetadata:
-    """A version's signatures: name → the names of its inputs with their shapes; an unknown size is -1."""
+    """A version's signatures, by name."""
 
     version: int
-    signatures: dict[str, dict[str, tuple[int, ...]]]
+    signatures: dict[str, SignatureShapes]
 
 
 class ModelClient:
@@ -144,7 +152,10 @@ class ModelClient:
             raise InvalidResponse(f"metadata of model {model} cannot be read: {error}") from error
         return ModelMetadata(
             response.model_spec.version.value,
-            {name: _input_shapes(definition) for name, definition in signatures.signature_def.items()},
+            {
+                name: SignatureShapes(_shapes(definition.inputs), _shapes(definition.outputs))
+                for name, definition in signatures.signature_def.items()
+            },
         )
 
     def close(self) -> None:
@@ -153,9 +164,7 @@ class ModelClient:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self.close()
 
     def _method(self, path: str, response: type[Message]) -> Callable[..., Any]:
@@ -223,8 +232,8 @@ def _version_status(status: wire_pb2.ModelVersionStatus) -> VersionStatus:
     return VersionStatus(status.version, state, status.status.error_message)
 
 
-def _input_shapes(definition: wire_pb2.SignatureDef) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(dim.size for dim in info.tensor_shape.dim) for name, info in definition.inputs.items()}
+def _shapes(tensors_info: Mapping[str, wire_pb2.TensorInfo]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(dim.size for dim in info.tensor_shape.dim) for name, info in tensors_info.items()}
 
 
 def as_numbers(array: NDArray[Any]) -> NDArray[np.float32]:

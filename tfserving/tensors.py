@@ -14,7 +14,7 @@ _NUMPY_TYPE: dict[int, type[np.generic]] = {
     wire_pb2.DT_INT64: np.int64,
     wire_pb2.DT_BOOL: np.bool_,
 }
-_WIRE_TYPE = {np.dtype(numpy_type): wire_type for wire_type, numpy_type in _NUMPY_TYPE.items()}
+_WIRE_TYPE = {np.dtype(numpy_type): wire_pb2.DataType.Name(wire_type) for wire_type, numpy_type in _NUMPY_TYPE.items()}
 _VALUES_FIELD = {
     wire_pb2.DT_FLOAT: "float_val",
     wire_pb2.DT_DOUBLE: "double_val",
@@ -69,6 +69,8 @@ def _values(tensor: wire_pb2.Tensor) -> NDArray[np.generic]:
     if tensor.tensor_content:
         itemsize = np.dtype(numpy_type).itemsize
         if len(tensor.tensor_content) % itemsize:
-            raise InvalidResponse(f"{len(tensor.tensor_content)} bytes of content are no whole number of {np.dtype(numpy_type)}")
+            raise InvalidResponse(
+                f"{len(tensor.tensor_content)} bytes of content are no whole number of {np.dtype(numpy_type)}"
+            )
         return np.frombuffer(tensor.tensor_content, numpy_type)
     return np.array(getattr(tensor, _VALUES_FIELD[tensor.dtype]), numpy_type)

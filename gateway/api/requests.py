@@ -43,7 +43,9 @@ def deadline_of(request: Request, settings: Settings) -> Deadline:
     if not 0 < seconds <= settings.max_request_timeout_seconds:
         most = settings.max_request_timeout_seconds
         raise ProblemError(
-            400, "invalid_request", f"X-Request-Timeout is {text[:40]!r}; a number of seconds above 0 up to {most:g} is accepted."
+            400,
+            "invalid_request",
+            f"X-Request-Timeout is {text[:40]!r}; a number of seconds above 0 up to {most:g} is accepted.",
         )
     return Deadline(seconds)
 

@@ -58,7 +58,8 @@ def test_metadata_by_label_tells_the_version_and_its_inputs(client: ModelClient)
     metadata = client.metadata("digits", "canary")
 
     assert metadata.version == 2
-    assert metadata.signatures[SIGNATURE] == {IMAGES: (-1, 28, 28)}
+    assert metadata.signatures[SIGNATURE].inputs == {IMAGES: (-1, 28, 28)}
+    assert metadata.signatures[SIGNATURE].outputs == {SCORES: (-1, 10)}
 
 
 def test_status_lists_the_newest_version_first(server: FakeModelServer, client: ModelClient) -> None:

@@ -172,7 +172,7 @@ def test_a_label_that_cannot_be_moved_is_refused(repo: Repository, source: Path,
 def test_what_does_not_exist_is_refused(repo: Repository, source: Path, tmp_path: Path) -> None:
     repo.publish("digits", source)
 
-    with pytest.raises(RepositoryError, match="no version 7.*present: 1"):
+    with pytest.raises(RepositoryError, match=r"no version 7.*present: 1"):
         repo.promote("digits", 7)
     with pytest.raises(RepositoryError, match=r"saved_model\.pb"):
         repo.publish("digits", tmp_path)
