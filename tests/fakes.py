@@ -44,7 +44,7 @@ class TinyModel:
         """The scores of the images, float32 (N, K)."""
         logits = images.reshape(-1, len(self.weights)).astype(np.float32) / 255 @ self.weights
         powers = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
-        return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+        return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)
 
 
 def tiny_thresholds(classes: int = len(DIGITS)) -> tuple[float, ...]:
@@ -153,9 +153,10 @@ class FakeModelServer:
         server, self._server = self._server, None
         if server is None:
             return
+        stopped = server.stop(grace_seconds)
         if grace_seconds is None:
-            self._stopping.set()
-        server.stop(grace_seconds).wait()
+            self._stopping.set()  # only now: a delayed call must not answer in time
+        stopped.wait()
 
     # What it serves
 
@@ -348,13 +349,13 @@ class FakeModelServer:
         self._version_labels = labels
 
 
-class _Methods(grpc.GenericRpcHandler):
+class _Methods(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in the stubs only
     """Passes every call on, whatever its path; an error becomes its status."""
 
     def __init__(self, answer: Callable[[str, bytes, grpc.ServicerContext], bytes]) -> None:
         self._answer = answer
 
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
         def call(data: bytes, context: grpc.ServicerContext) -> bytes:
             try:
                 return self._answer(handler_call_details.method, data, context)
@@ -369,7 +370,7 @@ class _Methods(grpc.GenericRpcHandler):
 class _Signature:
     key: str
     alias: str
-    dtype: int
+    dtype: wire_pb2.DataType
     dims: tuple[int, ...]
     outputs: tuple[str, ...]
 
@@ -388,7 +389,12 @@ _SIGNATURES = {
         (contract.CARD_SIGNATURE, contract.INDEX, wire_pb2.DT_INT32, (-1,), (contract.CARD,)),
     )
 }
-_TYPE_NAMES = {wire_pb2.DT_FLOAT: "float", wire_pb2.DT_UINT8: "uint8", wire_pb2.DT_INT32: "int32", wire_pb2.DT_INT64: "int64"}
+_TYPE_NAMES: dict[int, str] = {
+    wire_pb2.DT_FLOAT: "float",
+    wire_pb2.DT_UINT8: "uint8",
+    wire_pb2.DT_INT32: "int32",
+    wire_pb2.DT_INT64: "int64",
+}
 
 
 def _input(signature: _Signature, request: wire_pb2.PredictRequest) -> NDArray[Any]:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import grpc
 from grpc import StatusCode
@@ -126,7 +127,7 @@ def _thread(name: str, target: Callable[[], None]) -> threading.Thread:
 def _start_server(library: Library, flags: Flags) -> tuple[grpc.Server, health.HealthServicer]:
     """The server, listening and SERVING. Raises Refused where the port is taken."""
     faults = Faults(flags.fault_delay_ms / 1000, flags.fault_error_rate, flags.fault_refuse)
-    interceptors = [FaultInterceptor(faults)] if faults else []
+    interceptors: list[Any] = [FaultInterceptor(faults)] if faults else []
     pool = ThreadPoolExecutor(flags.grpc_max_threads, thread_name_prefix="call")
     server = grpc.server(pool, interceptors=interceptors, options=_OPTIONS)
     health_servicer = health.HealthServicer(experimental_non_blocking=True)
