@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
-def training_batches(data: LabelledImages, class_count: int, batch: int, augmentation: Augmentation, seed: int) -> tf.data.Dataset:
+def training_batches(
+    data: LabelledImages, class_count: int, batch: int, augmentation: Augmentation, seed: int
+) -> tf.data.Dataset:
     """Endless batches: images float32 (batch, 28, 28, 1) from 0 to 1, and labels one-hot float32 (batch, class_count).
 
     Where there are fewer images than a batch holds, they are repeated within it.

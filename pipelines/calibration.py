@@ -14,7 +14,8 @@ def softmax(logits: NDArray[np.float32], temperature: float) -> Scores:
     """float32 (N, K): the probabilities that logits (N, K), divided by the temperature, stand for."""
     scaled = logits.astype(np.float64) / temperature
     exponentials = np.exp(scaled - scaled.max(1, keepdims=True))
-    return (exponentials / exponentials.sum(1, keepdims=True)).astype(np.float32)
+    probabilities: Scores = (exponentials / exponentials.sum(1, keepdims=True)).astype(np.float32)
+    return probabilities
 
 
 def fit_temperature(logits: NDArray[np.float32], labels: Labels) -> float:
@@ -34,8 +35,8 @@ def fit_temperature(logits: NDArray[np.float32], labels: Labels) -> float:
 def fit_thresholds(scores: Scores, labels: Labels, keep: float) -> NDArray[np.float32]:
     """float32 (K,): for each class the highest confidence that at least the share `keep` of its right answers reaches.
 
-    A class with fewer right answers than 1 / (1 − keep), for which that would be the lowest one seen, takes the threshold of all
-    classes together. Without any right answer it is 0: nothing is rejected.
+    A class with fewer right answers than 1 / (1 − keep), for which that would be the lowest one seen, takes the threshold of
+    all classes together. Without any it is 0.
     """
     confidence, predicted = scores.max(1), scores.argmax(1)
     is_right = predicted == labels

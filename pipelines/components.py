@@ -8,13 +8,14 @@ import os
 
 from kfp import dsl
 
-IMAGE = os.environ.get("HCR_PIPELINES_IMAGE", "handwriting-pipelines:0.1.0")
+IMAGE = os.environ.get("HCR_PIPELINES_IMAGE", "handwriting-pipelines:local")
 """The image in which the steps run on a cluster; it holds this package with the extra `pipelines`."""
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def prepare(recipe: str, cache_dir: str, dataset: dsl.Output[dsl.Dataset]):
+def prepare(recipe: str, cache_dir: str, dataset: dsl.Output[dsl.Dataset]) -> None:
     from pathlib import Path
+
     from pipelines.step_process import step
 
     with step("prepare"):
@@ -26,8 +27,9 @@ def prepare(recipe: str, cache_dir: str, dataset: dsl.Output[dsl.Dataset]):
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def train(recipe: str, preset: str, seed: int, dataset: dsl.Input[dsl.Dataset], model: dsl.Output[dsl.Model]):
+def train(recipe: str, preset: str, seed: int, dataset: dsl.Input[dsl.Dataset], model: dsl.Output[dsl.Model]) -> None:
     from pathlib import Path
+
     from pipelines.step_process import step
 
     with step("train"):
@@ -47,8 +49,9 @@ def evaluate(
     metrics: dsl.Output[dsl.Metrics],
     confusion: dsl.Output[dsl.ClassificationMetrics],
     report: dsl.Output[dsl.HTML],
-):
+) -> None:
     from pathlib import Path
+
     from pipelines.step_process import step
 
     with step("evaluate"):
@@ -70,9 +73,10 @@ def publish(
     challenger: dsl.Input[dsl.Model],
     evaluation: dsl.Input[dsl.Artifact],
     outcome: dsl.Output[dsl.Artifact],
-):
+) -> None:
     import json
     from pathlib import Path
+
     from pipelines.step_process import step
 
     with step("publish"):

@@ -73,4 +73,5 @@ def negative_log_likelihood(scores: Scores, labels: Labels) -> float:
 
 
 def _rates(parts: NDArray[np.float64] | NDArray[np.int64], wholes: NDArray[np.int64]) -> list[float]:
-    return (parts / np.maximum(wholes, 1)).tolist()
+    rates: list[float] = (parts / np.maximum(wholes, 1)).tolist()
+    return rates

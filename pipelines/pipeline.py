@@ -13,8 +13,8 @@ def handwriting(
     preset: str = "default",
     seed: int = -1,
     repository: str = "/models",
-    cache_dir: str = "/tmp/hcr/data",
-):
+    cache_dir: str = "/tmp/hcr/data",  # noqa: S108  (in the step's own container)
+) -> None:
     """Builds and publishes a version.
 
     Args:

@@ -128,7 +128,9 @@ def load_recipe(reference: str | Path) -> Recipe:
     try:
         return parse_recipe(path.read_text(encoding="utf-8"), str(path))
     except FileNotFoundError:
-        raise RecipeError(f"no recipe {str(reference)!r}; there are {', '.join(recipe_names())}, or give a file's path") from None
+        raise RecipeError(
+            f"no recipe {str(reference)!r}; there are {', '.join(recipe_names())}, or give a file's path"
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: {error}") from None
 

@@ -19,19 +19,22 @@ _PLOT = 240  # pixels
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
-body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; background: #fff }}
+body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222 }}
 h1 {{ font-size: 1.5rem }} h2 {{ font-size: 1.15rem; margin-top: 2rem }}
-table {{ border-collapse: collapse }} td, th {{ padding: .15rem .8rem .15rem 0; text-align: right; font-variant-numeric: tabular-nums }}
-td:first-child, th:first-child {{ text-align: left }} .verdict {{ padding: .5rem .8rem; border-left: 4px solid {colour}; background: #f6f6f6 }}
+table {{ border-collapse: collapse; font-variant-numeric: tabular-nums }}
+td, th {{ padding: .15rem .8rem .15rem 0; text-align: right }} td:first-child, th:first-child {{ text-align: left }}
+.verdict {{ padding: .5rem .8rem; border-left: 4px solid {colour}; background: #f6f6f6 }}
 .errors {{ display: flex; flex-wrap: wrap; gap: .8rem }} figure {{ margin: 0; font-size: 12px; text-align: center }}
-img {{ width: 84px; height: 84px; image-rendering: pixelated; display: block; border: 1px solid #ddd }} svg text {{ font: 11px system-ui, sans-serif }}
+img {{ width: 84px; height: 84px; image-rendering: pixelated; display: block; border: 1px solid #ddd }}
+svg text {{ font: 11px system-ui, sans-serif }}
 </style></head><body>
 <h1>{title}</h1>
 <p class="verdict">{verdict}</p>
 <h2>Measures</h2>{measures}
 <h2>Classes</h2>{classes}
 <h2>Confusion</h2><p>Row: what it is. Column: what it was taken for. Errors are shaded by their share of the row.</p>{confusion}
-<h2>Calibration</h2><p>Of the answers with a given confidence (across), how many are right (up). Right on the line is honest.</p>{reliability}
+<h2>Calibration</h2>
+<p>Of the answers with a given confidence (across), how many are right (up). On the line is honest.</p>{reliability}
 <h2>Worst errors</h2><p>The most confident of {error_count} wrong answers.</p><div class="errors">{errors}</div>
 </body></html>
 """
@@ -51,7 +54,9 @@ def write_report(path: Path, card: dict[str, Any], evaluation: Evaluation, test:
         confusion=_confusion_svg(labels, np.array(evaluation.confusion)),
         reliability=_reliability_svg(evaluation.reliability),
         error_count=len(wrong),
-        errors="".join(_figure(test, scores, labels, index) for index in wrong[np.argsort(-scores[wrong].max(1))][:_MAX_ERRORS]),
+        errors="".join(
+            _figure(test, scores, labels, index) for index in wrong[np.argsort(-scores[wrong].max(1))][:_MAX_ERRORS]
+        ),
     )
     path.write_text(page, encoding="utf-8")
 
@@ -64,7 +69,9 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
 def _classes(labels: list[str], evaluation: Evaluation) -> str:
     rows = [
         [label, str(sum(row)), f"{100 * precision:.2f} %", f"{100 * recall:.2f} %"]
-        for label, row, precision, recall in zip(labels, evaluation.confusion, evaluation.precision, evaluation.recall, strict=True)
+        for label, row, precision, recall in zip(
+            labels, evaluation.confusion, evaluation.precision, evaluation.recall, strict=True
+        )
     ]
     return _table(["class", "images", "precision", "recall"], rows)
 
@@ -74,10 +81,16 @@ def _confusion_svg(labels: list[str], confusion: NDArray[np.int64]) -> str:
     parts = [f'<svg width="{side}" height="{side}" role="img" aria-label="confusion matrix">']
     for index, label in enumerate(labels):
         place = _CELL * (index + 1.5)
-        parts.append(_text(place, _CELL * 0.65, label, "#222", is_bold=True) + _text(_CELL / 2, place + 4, label, "#222", is_bold=True))
+        parts.append(
+            _text(place, _CELL * 0.65, label, "#222", is_bold=True) + _text(_CELL / 2, place + 4, label, "#222", is_bold=True)
+        )
     for (row, column), count in np.ndenumerate(confusion):
         share = count / max(1, confusion[row].sum())
-        colour = "#e4efe8" if row == column else f"rgb(255,{255 - round(235 * min(1, share * 20))},{255 - round(235 * min(1, share * 20))})"
+        colour = (
+            "#e4efe8"
+            if row == column
+            else f"rgb(255,{255 - round(235 * min(1, share * 20))},{255 - round(235 * min(1, share * 20))})"
+        )
         x, y = _CELL * (column + 1), _CELL * (row + 1)
         parts.append(f'<rect x="{x}" y="{y}" width="{_CELL - 1}" height="{_CELL - 1}" fill="{colour}"/>')
         if count:
@@ -86,7 +99,9 @@ def _confusion_svg(labels: list[str], confusion: NDArray[np.int64]) -> str:
 
 
 def _reliability_svg(bins: list[tuple[int, float, float]]) -> str:
-    parts = [f'<svg width="{_PLOT + 20}" height="{_PLOT + 20}" role="img" aria-label="reliability"><g transform="translate(10 10)">']
+    parts = [
+        f'<svg width="{_PLOT + 20}" height="{_PLOT + 20}" role="img" aria-label="reliability"><g transform="translate(10 10)">'
+    ]
     parts.append(f'<path d="M0 {_PLOT}H{_PLOT}V0H0Z M0 {_PLOT}L{_PLOT} 0" fill="none" stroke="#bbb"/>')
     for count, confidence, accuracy in bins:
         if count:

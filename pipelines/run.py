@@ -19,7 +19,7 @@ from pipelines.errors import PipelineFailed
 from pipelines.progress import VARIABLE
 from pipelines.recipe import Recipe, load_recipe
 from pipelines.screen import Screen
-from pipelines.step_process import LIFELINE, be_quiet
+from pipelines.step_process import LIFELINE
 
 COMPILED = Path(__file__).with_name("compiled") / "handwriting.yaml"
 WORK = Path(".hcr")
@@ -90,7 +90,6 @@ def compile_pipeline(path: Path | str = COMPILED) -> None:
 
 
 def _run(arguments: dict[str, object], folder: Path, screen: Screen) -> None:
-    be_quiet()
     with redirect_stdout(screen), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from kfp import local
@@ -102,7 +101,9 @@ def _run(arguments: dict[str, object], folder: Path, screen: Screen) -> None:
         try:
             handwriting(**arguments)
         except RuntimeError as error:  # Kubeflow's word for every failed step
-            raise PipelineFailed(screen.step or "start", "\n".join(screen.problems or screen.last_lines) or str(error)) from None
+            raise PipelineFailed(
+                screen.step or "start", "\n".join(screen.problems or screen.last_lines) or str(error)
+            ) from None
 
 
 @contextmanager
@@ -144,8 +145,8 @@ def _new_folder(runs: Path) -> Path:
 
 
 def _result(recipe: Recipe, folder: Path, screen: Screen) -> RunResult:
-    from pipelines.steps.evaluate import REPORT, read_blessing
     from pipelines.servable import read_card
+    from pipelines.steps.evaluate import REPORT, read_blessing
 
     (steps,) = (folder / "steps").iterdir()
     evaluation = steps / "evaluate" / "evaluation"

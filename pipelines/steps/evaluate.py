@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from pipelines import dataset
-from pipelines.metrics import Evaluation, evaluate as measure
+from pipelines.metrics import Evaluation
+from pipelines.metrics import evaluate as measure
 from pipelines.progress import say
 from pipelines.recipe import Gates, Recipe
 from pipelines.report import write_report

@@ -27,7 +27,9 @@ _WARMUP_SHARE = 0.2
 _FIRST_RATE = 0.05  # of the highest learning rate
 
 
-def train(recipe: Recipe, dataset_dir: Path, model_dir: Path, preset: str = "default", seed: int | None = None) -> dict[str, Any]:
+def train(
+    recipe: Recipe, dataset_dir: Path, model_dir: Path, preset: str = "default", seed: int | None = None
+) -> dict[str, Any]:
     """The card of the version that it writes to `model_dir`. Without a seed, the recipe's own.
 
     Raises:
@@ -42,8 +44,10 @@ def train(recipe: Recipe, dataset_dir: Path, model_dir: Path, preset: str = "def
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
     model = network.build(chosen.network, len(recipe.labels))
-    say(f"{recipe.name}, preset {preset}, seed {seed}: {model.count_params():,} parameters, "
-        f"{network.multiply_adds(model) / 1e6:.1f} M multiply-adds per character, {len(data):,} images")
+    say(
+        f"{recipe.name}, preset {preset}, seed {seed}: {model.count_params():,} parameters, "
+        f"{network.multiply_adds(model) / 1e6:.1f} M multiply-adds per character, {len(data):,} images"
+    )
     seconds = fit(model, data, held_out, chosen, seed)
     logits = model.predict(validation_batches(held_out, len(recipe.labels)), verbose=0)
     temperature = fit_temperature(logits, held_out.labels)
@@ -76,6 +80,7 @@ def fit(model: keras.Model, data: LabelledImages, held_out: LabelledImages, pres
         epochs=training.epochs,
         steps_per_epoch=steps,
         callbacks=[Progress(training.epochs, steps)],
+        shuffle=False,  # the batches come shuffled
         verbose=0,
     )
     return time.monotonic() - started

@@ -1,7 +1,6 @@
 """A tiny alphabet: three shapes drawn at random, with labels of several bytes and unequal counts."""
 
 import random
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -93,7 +92,7 @@ def strict_recipe_text(pictures: Path) -> str:
 
 
 @pytest.fixture
-def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working directory, empty."""
     monkeypatch.chdir(tmp_path)
-    yield tmp_path
+    return tmp_path

@@ -15,6 +15,8 @@ def test_the_committed_file_is_current(tmp_path: Path) -> None:
 
 def test_publish_is_never_cached_and_the_others_are() -> None:
     (pipeline,) = (document for document in yaml.safe_load_all(COMPILED.read_text()) if "root" in document)
-    caching = {name: task["cachingOptions"].get("enableCache", False) for name, task in pipeline["root"]["dag"]["tasks"].items()}
+    caching = {
+        name: task["cachingOptions"].get("enableCache", False) for name, task in pipeline["root"]["dag"]["tasks"].items()
+    }
 
     assert caching == {"prepare": True, "train": True, "evaluate": True, "publish": False}

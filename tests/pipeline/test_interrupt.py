@@ -34,7 +34,7 @@ def _working_in(folder: Path) -> list[str]:
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            if Path(os.readlink(process / "cwd")) == folder:
+            if (process / "cwd").readlink() == folder:
                 found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode()[:80])
         except OSError:
             continue

@@ -91,7 +91,9 @@ def test_predictions_are_those_of_the_published_version(blessed: Run) -> None:
     np.testing.assert_allclose(scores.max(1), predictions["confidence"], atol=1e-5)
 
 
-def test_an_unblessed_version_is_not_published(in_an_empty_folder: Path, strict_recipe_text: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unblessed_version_is_not_published(
+    in_an_empty_folder: Path, strict_recipe_text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     result = run_locally(strict_recipe_text, repository="repository")
 
     assert (result.version, result.is_blessed) == (None, False)
@@ -103,7 +105,7 @@ def test_an_unblessed_version_is_not_published(in_an_empty_folder: Path, strict_
 def test_a_failed_step_is_named_with_its_reason(in_an_empty_folder: Path, recipe_text: str, pictures: Path) -> None:
     gone = recipe_text.replace(str(pictures), "no-such-folder")
 
-    with pytest.raises(PipelineFailed, match="step prepare failed: no-such-folder is no folder") as caught:
+    with pytest.raises(PipelineFailed, match=r"step prepare failed: no-such-folder is no folder") as caught:
         run_locally(gone)
 
     assert caught.value.step == "prepare"

@@ -82,7 +82,9 @@ def test_a_version_tells_its_classes_and_thresholds(tf: ModuleType, version: Pat
     assert ((answer[contract.THRESHOLD].numpy() >= 0) & (answer[contract.THRESHOLD].numpy() <= 1)).all()
 
 
-def test_a_version_tells_its_card_whatever_the_index_and_wherever_it_lies(tf: ModuleType, version: Path, tmp_path: Path) -> None:
+def test_a_version_tells_its_card_whatever_the_index_and_wherever_it_lies(
+    tf: ModuleType, version: Path, tmp_path: Path
+) -> None:
     elsewhere = version.rename(tmp_path / "elsewhere")
     answer = tf.saved_model.load(str(elsewhere)).signatures[contract.CARD_SIGNATURE](index=tf.constant([0, 7], tf.int32))
     elsewhere.rename(version)

@@ -49,7 +49,7 @@ def test_what_is_not_the_file_is_refused(server: str, path: str, max_bytes: int,
 
 
 def test_an_unreachable_server_is_named() -> None:
-    with pytest.raises(DataError, match="http://127.0.0.1:9/file: .*refused"):
+    with pytest.raises(DataError, match=r"http://127.0.0.1:9/file: .*refused"):
         get("http://127.0.0.1:9/file", 100)
 
 

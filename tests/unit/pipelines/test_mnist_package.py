@@ -47,11 +47,17 @@ def test_an_array_as_python_2_wrote_it_is_read() -> None:
 
 @pytest.mark.parametrize(
     "attack",
-    [Malicious(os.system, "touch owned"), Malicious(eval, "1"), Malicious(getattr, 1, "real"), Malicious(np.load, "x"), Malicious(print)],
+    [
+        Malicious(os.system, "touch owned"),
+        Malicious(eval, "1"),
+        Malicious(getattr, 1, "real"),
+        Malicious(np.load, "x"),
+        Malicious(print),
+    ],
     ids=["os.system", "eval", "getattr", "numpy.load", "print"],
 )
 def test_a_pickle_that_asks_for_anything_else_is_refused(attack: Malicious) -> None:
-    with pytest.raises(DataError, match="asks for .*, and only numpy arrays are accepted"):
+    with pytest.raises(DataError, match=r"asks for .*, and only numpy arrays are accepted"):
         mnist_package.load_arrays(pickle.dumps([np.zeros(2), attack], 4))
 
 

@@ -28,11 +28,16 @@ def test_a_preset_is_the_common_part_with_its_own_changes() -> None:
 def test_a_recipe_is_found_by_name_by_path_and_by_text(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text(DIGITS, encoding="utf-8")
 
-    assert load_recipe("digits") == load_recipe(tmp_path / "mine.toml") == load_recipe(str(tmp_path / "mine.toml")) == load_recipe(DIGITS)
+    assert (
+        load_recipe("digits")
+        == load_recipe(tmp_path / "mine.toml")
+        == load_recipe(str(tmp_path / "mine.toml"))
+        == load_recipe(DIGITS)
+    )
 
 
 def test_an_unknown_recipe_is_answered_with_those_that_exist() -> None:
-    with pytest.raises(RecipeError, match="no recipe 'digit'; there are .*digits"):
+    with pytest.raises(RecipeError, match=r"no recipe 'digit'; there are .*digits"):
         load_recipe("digit")
 
 
@@ -43,7 +48,11 @@ def test_an_unknown_recipe_is_answered_with_those_that_exist() -> None:
         ("seed = 1", "seed = true", r"mine: seed is True; expected a whole number"),
         ("seed = 1", "sead = 1", r"mine: unknown key sead; known are name, labels, seed, keep"),
         ("seed = 1", "", r"mine: seed is missing"),
-        ("batch = 128", "batch = 1.5", r"mine: presets\.default\.training\.batch is 1\.5; expected a whole number from 1 to 4096"),
+        (
+            "batch = 128",
+            "batch = 1.5",
+            r"mine: presets\.default\.training\.batch is 1\.5; expected a whole number from 1 to 4096",
+        ),
         ('source = "mnist"', 'source = "nist"', r"mine: data\.source is 'nist'; expected one of mnist, folder"),
         ('"0", "1"', '"1", "1"', r"mine: labels is \['1', '1'.*different"),
         ('"0", "1"', '0, "1"', r"mine: labels is .*; expected a list of at least two different, non-empty strings"),
@@ -53,7 +62,11 @@ def test_an_unknown_recipe_is_answered_with_those_that_exist() -> None:
         ('name = "digits"', 'name = "../digits"', r"mine: name is '\.\./digits'; expected a string that matches"),
         ("averaging = false", "averaging = 0", r"averaging is 0; expected true or false"),
         ("[gates]", "[gates", r"mine: no TOML: .*line"),
-        ("[presets.default]", "[presets.default]\nspeed = 1", r"mine: presets\.default: .*expected tables among network, training, augmentation"),
+        (
+            "[presets.default]",
+            "[presets.default]\nspeed = 1",
+            r"mine: presets\.default: .*expected tables among network, training, augmentation",
+        ),
     ],
 )
 def test_a_wrong_value_is_named_with_what_is_accepted(old: str, new: str, complaint: str) -> None:
