@@ -20,7 +20,7 @@ class DataError(PipelineError):
     """The labelled images are missing, damaged, or do not fit the recipe."""
 
 
-class PipelineFailed(PipelineError):  # noqa: N818
+class PipelineFailed(PipelineError):
     """A step of a run ended without its result."""
 
     def __init__(self, step: str, reason: str) -> None:

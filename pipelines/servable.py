@@ -56,12 +56,18 @@ def read_card(folder: Path) -> Card:
 
 
 def score(folder: Path, images: NDArray[np.uint8], batch: int = 500) -> Scores:
-    """float32 (N, K): what the version in `folder` answers through the signature that is served."""
+    """float32 (N, K): what the version in `folder` answers through the signature that is served.
+
+    Loaded into a session, as model servers do: tf.saved_model.load would also load what they cannot.
+    """
     import tensorflow as tf
 
-    signature = tf.saved_model.load(str(folder)).signatures[contract.SIGNATURE]
     parts = np.split(images, range(batch, len(images), batch))
-    return np.concatenate([signature(**{contract.IMAGES: tf.constant(part)})[contract.SCORES].numpy() for part in parts])
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        loaded = tf.compat.v1.saved_model.loader.load(session, [tf.saved_model.SERVING], str(folder))
+        signature = loaded.signature_def[contract.SIGNATURE]
+        feed, fetch = signature.inputs[contract.IMAGES].name, signature.outputs[contract.SCORES].name
+        return np.concatenate([session.run(fetch, {feed: part}) for part in parts])
 
 
 def write_warmup(folder: Path, name: str, images: NDArray[np.uint8]) -> None:
@@ -92,7 +98,9 @@ def _module(
     import tensorflow as tf
 
     module = tf.Module()
-    module.model = model
+    # The bare variables: tracked as Keras's own, each would be saved under a second handle, and only that one restored by a
+    # model server, which loads the graph and not the objects.
+    module.weights = [variable.value for variable in model.variables]
     module.card = _card_table(card_file)
     names, least = tf.constant([label.encode() for label in labels]), tf.constant(thresholds)
     index = tf.TensorSpec([None], tf.int32, contract.INDEX)

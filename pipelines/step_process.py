@@ -1,12 +1,11 @@
 """The process in which one step runs: quiet libraries, one-line errors, and an end when the run that started it ends."""
 
 import os
-import select
 import sys
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from pipelines.errors import PipelineError
 from pipelines.progress import MARKS
@@ -52,7 +51,11 @@ def _end_with_the_run() -> None:
 def _exit_at_end_of(fifo: str) -> None:
     try:
         lifeline = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)  # a blocking open waits for ever where the run has ended already
-        select.select([lifeline], [], [])  # readable at its end of file; nobody ever writes
+        with suppress(BlockingIOError):  # the run lives; without it the read gives the end of file
+            os.read(lifeline, 1)
+            os._exit(_INTERRUPTED)
+        os.set_blocking(lifeline, True)
+        os.read(lifeline, 1)  # nobody ever writes: this returns when the run has ended
     except FileNotFoundError:
         pass
     os._exit(_INTERRUPTED)

@@ -72,6 +72,7 @@ def fit(model: keras.Model, data: LabelledImages, held_out: LabelledImages, pres
         optimizer=optimizer(training, steps * training.epochs),
         loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=training.label_smoothing),
         metrics=["accuracy"],
+        jit_compile=False,  # XLA takes twice as long for convolutions on a CPU
     )
     started = time.monotonic()
     model.fit(
