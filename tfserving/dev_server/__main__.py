@@ -17,14 +17,15 @@ def main() -> None:
     flags = parse_flags(sys.argv[1:])
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     log.info("this is the development model server: for development, not for production")
-    quieten_tensorflow()
+    quieten_libraries()
     status = run(flags)
     logging.shutdown()
     os._exit(status)  # calls that outlived the grace period, and TensorFlow's own threads, do not hold us up
 
 
-def quieten_tensorflow() -> None:
-    """Sets what TensorFlow reads when it is loaded; what the user set stays."""
+def quieten_libraries() -> None:
+    """Sets what gRPC and TensorFlow read when they are loaded; what the user set stays."""
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # see the package's docstring
 

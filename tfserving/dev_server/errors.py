@@ -6,7 +6,7 @@ CODES = {code.value[0]: code for code in grpc.StatusCode}
 """google.rpc.Code, a number, → grpc's status code. TensorFlow's error codes are the same numbers."""
 
 
-class Refused(Exception):  # noqa: N818  # it is what happens, not a fault
+class Refused(Exception):
     """A call or a load that ends with a status other than OK."""
 
     def __init__(self, code: grpc.StatusCode, message: str) -> None:
