@@ -20,6 +20,17 @@ def say(text: str) -> None:
         _write("say", line)
 
 
+def head(text: str) -> None:
+    """Shows which step begins."""
+    _write("step", text)
+
+
+def complain(text: str) -> None:
+    """Shows why the step fails."""
+    for line in text.splitlines():
+        _write("error", line)
+
+
 def draw(text: str) -> None:
     """Shows a line that the next one replaces."""
     _write("bar", text)

@@ -8,18 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from pipelines.errors import PipelineError
-from pipelines.progress import MARKS
+from pipelines.progress import complain, head
 
 LIFELINE = "HCR_LIFELINE"
 """Names a FIFO whose writing end the run holds open; at its end of file the step has nobody to work for."""
 
 _INTERRUPTED = 130  # the exit status of a command that Ctrl-C ended
-_QUIET = {
-    "TF_CPP_MIN_LOG_LEVEL": "3",
-    "TF_ENABLE_DEPRECATION_WARNINGS": "0",
-    "GRPC_VERBOSITY": "NONE",
-    "ABSL_MIN_LOG_LEVEL": "3",
-}
 
 
 @contextmanager
@@ -27,19 +21,17 @@ def step(name: str) -> Iterator[None]:
     """Runs the body as the step `name`; an error that says what is wrong becomes one line and exit status 1."""
     be_quiet()
     _end_with_the_run()
-    print(MARKS["step"] + name, flush=True)
+    head(name)
     try:
         yield
     except PipelineError as error:
-        for line in str(error).splitlines():
-            print(MARKS["error"] + line, flush=True)
+        complain(str(error))
         sys.exit(1)
 
 
 def be_quiet() -> None:
     """Keeps TensorFlow's chatter out of the output; effective before TensorFlow is imported."""
-    for variable, value in _QUIET.items():
-        os.environ.setdefault(variable, value)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     warnings.simplefilter("ignore")
 
 

@@ -118,15 +118,16 @@ def fetch(cache_dir: Path, say: Say, providers: Sequence[Provider]) -> None:
         return
     failures = []
     for provider in providers:
+        say(f"MNIST: asking {provider.name}")
         try:
             while missing:
                 write_atomically(cache_dir / missing[0], _verified(provider, missing[0]))
                 missing.pop(0)
         except DataError as error:
             failures.append(f"{provider.name}: {error}")
-            say(f"MNIST: not from {failures[-1]}")
+            say(f"MNIST: not there: {error}")
             continue
-        say(f"MNIST: from {provider.name}, digests verified; kept in {cache_dir}")
+        say(f"MNIST: digests verified; kept in {cache_dir}")
         return
     raise DataError(
         "MNIST is to be had from none of its sources:\n"

@@ -43,7 +43,12 @@ def test_the_first_provider_that_has_the_files_serves(tmp_path: Path) -> None:
     mnist.fetch(tmp_path, lines.append, [Fake("down", {}), Fake("up", FILES), last])
 
     assert kept(tmp_path) == FILES
-    assert lines == ["MNIST: not from down: connection refused", f"MNIST: from up, digests verified; kept in {tmp_path}"]
+    assert lines == [
+        "MNIST: asking down",
+        "MNIST: not there: connection refused",
+        "MNIST: asking up",
+        f"MNIST: digests verified; kept in {tmp_path}",
+    ]
     assert last.asked == []
 
 

@@ -8,12 +8,17 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import DataError
+from pipelines.progress import VARIABLE
 from pipelines.step_process import LIFELINE, step
 
-WAITING = "import time; from pipelines.step_process import step\nwith step('train'): time.sleep(60)"
+WAITING = "import time; from pipelines.progress import VARIABLE
+from pipelines.step_process import step\nwith step('train'): time.sleep(60)"
 
 
-def test_an_error_becomes_marked_lines_and_exit_status_1(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_becomes_marked_lines_and_exit_status_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(VARIABLE, "marked")
     with pytest.raises(SystemExit) as caught, step("prepare"):
         raise DataError("no images\nput some there")
 
@@ -27,7 +32,7 @@ def test_a_step_ends_when_its_run_closes_the_lifeline(tmp_path: Path) -> None:
     environment = {**os.environ, LIFELINE: str(tmp_path / "lifeline")}
     with subprocess.Popen([sys.executable, "-c", WAITING], env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
-        assert process.stdout.readline() == "@@step train\n"
+        assert process.stdout.readline() == "train\n"
         os.close(held)
 
         assert process.wait(timeout=5) == 130
