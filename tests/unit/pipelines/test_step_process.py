@@ -11,8 +11,7 @@ from pipelines.errors import DataError
 from pipelines.progress import VARIABLE
 from pipelines.step_process import LIFELINE, step
 
-WAITING = "import time; from pipelines.progress import VARIABLE
-from pipelines.step_process import step\nwith step('train'): time.sleep(60)"
+WAITING = "import time; from pipelines.step_process import step\nwith step('train'): time.sleep(60)"
 
 
 def test_an_error_becomes_marked_lines_and_exit_status_1(
