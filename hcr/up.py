@@ -17,10 +17,10 @@ from typing import NoReturn
 
 import click
 
-from hcr import model_server, state
-from tfserving.repository import Repository
+from hcr import examples_folder, model_server, state
+from tfserving.repository import STABLE, Repository
 
-EXAMPLE = Path(__file__).parent / "examples" / "seven.png"
+EXAMPLE = examples_folder() / "seven.png"
 _STOP_SECONDS = 2.5
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 _prctl = ctypes.CDLL(None).prctl
@@ -74,13 +74,14 @@ class Child:
 
 
 def up(host: str, port: int, model_server_port: int, repository: Repository, recipe: str) -> None:
-    """Runs until Ctrl-C, SIGTERM, or a child that cannot be kept running."""
+    """Runs until Ctrl-C, SIGTERM, or a child that cannot be kept running. `recipe` is a name or a file."""
+    model = _model_of(recipe)
     _require_free(host, port)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop)
     children: list[Child] = []
     try:
-        _run(host, port, model_server_port, repository, recipe, children)
+        _run(host, port, model_server_port, repository, recipe, model, children)
     except Stopped:
         click.echo("\nstopping …", err=True)
     finally:
@@ -90,7 +91,9 @@ def up(host: str, port: int, model_server_port: int, repository: Repository, rec
         state.clear_running()
 
 
-def _run(host: str, port: int, server_port: int, repository: Repository, recipe: str, children: list[Child]) -> None:
+def _run(
+    host: str, port: int, server_port: int, repository: Repository, recipe: str, model: str, children: list[Child]
+) -> None:
     repository.open()
     server = model_server.find(repository.config_path, model_server.free_port(server_port))
     click.echo(f"model server   {server.name}, {server.address}")
@@ -104,15 +107,16 @@ def _run(host: str, port: int, server_port: int, repository: Repository, recipe:
         "GATEWAY_HOST": host,
         "GATEWAY_PORT": str(port),
         "GATEWAY_MODEL_SERVER": server.address,
+        "GATEWAY_DEFAULT_MODEL": model,
         "GATEWAY_MODELS": ",".join(repository.models()),
     }
     children.append(Child("the gateway", [sys.executable, "-m", "gateway.wsgi"], settings))
     url = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{port}"
     state.write_running(state.Running(os.getpid(), url, server.address))
-    if not repository.labels(recipe).get("stable"):
+    if not repository.labels(model).get(STABLE):
         _train_first(recipe, repository, children)
     _wait_until_ready(url, children)
-    _greet(url, recipe, repository)
+    _greet(url, model, repository)
     while True:
         _keep(children)
         time.sleep(0.2)
@@ -158,22 +162,32 @@ def _keep(children: list[Child]) -> None:
         child.restart()
 
 
-def _greet(url: str, recipe: str, repository: Repository) -> None:
-    version = repository.labels(recipe)["stable"]
+def _model_of(recipe: str) -> str:
+    from pipelines.errors import RecipeError
+    from pipelines.recipe import load_recipe
+
+    try:
+        return load_recipe(recipe).name
+    except RecipeError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _greet(url: str, model: str, repository: Repository) -> None:
+    version = repository.labels(model)[STABLE]
     accuracy = next(
-        (item.card.get("metrics", {}).get("accuracy") for item in repository.versions(recipe) if item.number == version), None
+        (item.card.get("metrics", {}).get("accuracy") for item in repository.versions(model) if item.number == version), None
     )
     told = f", {accuracy:.2%} right on its test set" if isinstance(accuracy, float) else ""
     image = shlex.quote(str(EXAMPLE))
     click.echo(f"""
-Ready: model {recipe}, version {version}{told}.  {url}
+Ready: model {model}, version {version}{told}.  {url}
 
 Try it, from another terminal:
   curl -s -H 'Content-Type: image/png' --data-binary @{image} '{url}/v1/predict?top_k=3'
 
 Go on:
   make train                 trains a better version and publishes it, beside the one that serves
-  .venv/bin/hcr models       lists the versions; `hcr promote {recipe} 2` then puts number 2 to use, without a restart
+  .venv/bin/hcr models       lists the versions; `hcr promote {model} 2` then puts number 2 to use, without a restart
   .venv/bin/hcr predict {shlex.quote(os.path.relpath(EXAMPLE))}
 Ctrl-C ends it all.
 """)
