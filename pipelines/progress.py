@@ -6,12 +6,13 @@ Without it, bars are drawn where the output is a terminal.
 """
 
 import os
+import shutil
 import sys
 from typing import TextIO
 
 VARIABLE = "HCR_PROGRESS"
 MARKS = {"step": "@@step ", "say": "@@say ", "bar": "@@bar ", "error": "@@error "}
-_BAR_WIDTH = 24
+_BAR_WIDTH = 14
 
 
 def say(text: str) -> None:
@@ -50,8 +51,10 @@ def mode_for(stream: TextIO) -> str:
 def render(kind: str, text: str, stream: TextIO, mode: str) -> None:
     """Writes one message in the mode `bar` or `lines`."""
     if mode == "bar":
-        end = "" if kind == "bar" else "\n"
-        stream.write(f"\r\x1b[K{text}{end}")
+        line = (
+            text[: shutil.get_terminal_size().columns - 1] if kind == "bar" else f"{text}\n"
+        )  # one that wraps cannot be redrawn
+        stream.write(f"\r\x1b[K{line}")
     elif kind != "bar":
         stream.write(f"{text}\n")
     stream.flush()
