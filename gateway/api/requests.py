@@ -18,6 +18,7 @@ from handwriting.preprocess import POLARITIES
 
 IMAGE_TYPES = ("image/png", "image/jpeg", "image/webp", "image/bmp", "image/gif", "image/tiff")
 _SINGLE_BODY_BYTES = MAX_BYTES * 4 // 3 + (64 << 10)  # the largest image as base64, its line breaks and the options
+_MOST_HEARD_OUT = 64 << 20  # bytes of a refused body
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,62}")
 _LABEL = re.compile(r"[a-z][a-z0-9-]{0,30}")
 _NUMBER = re.compile(r"[0-9]{1,18}")
@@ -65,6 +66,7 @@ def one_image(request: Request, settings: Settings) -> OneImage:
     if kind in IMAGE_TYPES:
         return OneImage(_body(request), _text_options(request.args, settings))
     if kind == "multipart/form-data":
+        _check_length(request)
         upload = request.files.get("image")
         if upload is None:
             raise _invalid([("/image", "The form has no file field `image`.")])
@@ -99,13 +101,19 @@ def _bytes_or_error(text: str) -> bytes | InvalidBase64:
 
 
 def _body(request: Request) -> bytes:
-    if request.content_length is not None and request.content_length > (request.max_content_length or 0):
-        raise ProblemError(
-            413,
-            "payload_too_large",
-            f"The body has {request.content_length:,} bytes; at most {request.max_content_length:,} are accepted.",
-        )
+    _check_length(request)
     return request.get_data(cache=False)
+
+
+def _check_length(request: Request) -> None:
+    length, most = request.content_length, request.max_content_length or 0
+    if length is None or length <= most:
+        return
+    # A client that is still sending sees its connection break, and not the answer: hear it out, within reason.
+    left = length if length <= _MOST_HEARD_OUT else 0
+    while left > 0 and (part := request.environ["wsgi.input"].read(min(left, 1 << 20))):
+        left -= len(part)
+    raise ProblemError(413, "payload_too_large", f"The body has {length:,} bytes; at most {most:,} are accepted.")
 
 
 def _json_object(request: Request) -> dict[str, Any]:

@@ -158,7 +158,14 @@ def test_a_truncated_image_is_refused(image_format: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["aGVsbG8/Pz8+", "aGVsbG8_Pz8-", "aGVs\r\nbG8/\nPz8+", "data:image/png;base64,aGVsbG8/Pz8+", b"aGVsbG8/Pz8+", " aGVsbG8/Pz8+ "],
+    [
+        "aGVsbG8/Pz8+",
+        "aGVsbG8_Pz8-",
+        "aGVs\r\nbG8/\nPz8+",
+        "data:image/png;base64,aGVsbG8/Pz8+",
+        b"aGVsbG8/Pz8+",
+        " aGVsbG8/Pz8+ ",
+    ],
 )
 def test_every_usual_way_to_write_base64_is_read(text: str | bytes) -> None:
     assert from_base64(text) == b"hello???>"
