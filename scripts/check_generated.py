@@ -22,7 +22,7 @@ def main() -> int:
     for path in stale:
         if write:
             path.write_text(expected[path])
-        print(f"{path.relative_to(ROOT)}: {'written' if write else 'stale; run .venv/bin/python scripts/check_generated.py --write'}")
+        print(f"{path.relative_to(ROOT)}: {'written' if write else f'stale; run .venv/bin/python {sys.argv[0]} --write'}")
     return 1 if stale and not write else 0
 
 

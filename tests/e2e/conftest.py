@@ -42,7 +42,9 @@ class House:
 
     def hcr(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Runs the command in the house's folder."""
-        return subprocess.run([*HCR, *arguments], cwd=self.folder, env=_environment(), capture_output=True, text=True, check=False)
+        return subprocess.run(
+            [*HCR, *arguments], cwd=self.folder, env=_environment(), capture_output=True, text=True, check=False
+        )
 
 
 @pytest.fixture(scope="session")
@@ -91,7 +93,7 @@ def write_small_recipe(path: Path) -> None:
     head = head.partition("[presets.")[0]
     path.write_text(
         f"{head}[gates]\naccuracy = 0.95\nrecall = 0.85\nece = 0.1\n\n"
-        '[presets.quick]\nnetwork = { channels = [16, 32, 64] }\ntraining = { epochs = 1 }\n'
+        "[presets.quick]\nnetwork = { channels = [16, 32, 64] }\ntraining = { epochs = 1 }\n"
     )
 
 
@@ -123,6 +125,14 @@ def children_of(pid: int) -> list[int]:
             child = int(stat.parent.name)
             found += [child, *children_of(child)]
     return found
+
+
+def is_running(pid: int) -> bool:
+    """Whether the process is there, and not only waits for its parent to notice that it has ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 @pytest.fixture(scope="session")

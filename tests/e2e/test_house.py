@@ -22,7 +22,7 @@ from PIL import Image
 
 from handwriting.image import to_base64
 from hcr import examples_folder
-from tests.e2e.conftest import House, children_of, free_port, start, stop, wait_until_ready
+from tests.e2e.conftest import House, children_of, free_port, is_running, start, stop, wait_until_ready
 from tests.unit.handwriting.test_image import png_of_size
 from tfserving.repository import Repository
 
@@ -221,7 +221,7 @@ def test_a_killed_model_server_means_503_and_then_right_answers_again(house: Hou
         else:
             assert body["code"] == "model_unavailable"
             assert int(headers["Retry-After"]) >= 1
-    assert recovered - returned < 10  # loading included; the goal, 2 s from when it can answer, is measured in docs/performance.md
+    assert recovered - returned < 10  # the goal is 2 s; docs/performance.md has what was measured
 
 
 def model_server_of(house: House) -> int:
@@ -262,7 +262,7 @@ def test_an_interrupt_ends_everything_within_three_seconds(house: House, tmp_pat
 
     assert time.monotonic() - asked < 3.5
     assert code == 0
-    assert not [pid for pid in family if Path(f"/proc/{pid}").exists()]
+    assert not [pid for pid in family if is_running(pid)]
     assert "Traceback" not in another.output
 
 
@@ -276,6 +276,6 @@ def test_a_house_that_is_killed_leaves_nobody_behind(house: House, tmp_path: Pat
         another.process.kill()
         another.process.wait()
 
-        until(lambda: not [pid for pid in family if Path(f"/proc/{pid}").exists()])
+        until(lambda: not [pid for pid in family if is_running(pid)])
     finally:
         stop(another)

@@ -87,7 +87,9 @@ def test_offline_promote_and_rollback_move_the_label(runner: CliRunner, version:
     assert repo.labels("digits") == {"stable": 1}
 
 
-def test_an_error_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     Repository("model_repo").open()
     monkeypatch.setattr(sys, "argv", ["hcr", "rollback"])
