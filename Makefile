@@ -4,7 +4,7 @@ HCR := .venv/bin/hcr
 PYTEST := .venv/bin/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check train format lock clean setup
+.PHONY: help run test check train bench format lock clean setup
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-8s %s\n", $$1, $$2 }'
@@ -26,6 +26,9 @@ check: .venv/installed ## format, lint, types, imports, generated files, unit te
 
 train: .venv/installed ## train the default model on this machine and publish it
 	@exec $(HCR) train
+
+bench: .venv/installed ## measure start, memory, latency, refusals and recovery on this machine
+	@PYTHONPATH=. .venv/bin/python benchmarks/spine.py
 
 format: .venv/installed ## put the code into its format
 	.venv/bin/ruff format .

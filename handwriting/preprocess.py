@@ -10,6 +10,8 @@ from handwriting.contract import IMAGE_SIZE
 from handwriting.errors import NoInk
 from handwriting.image import Pixels
 
+cv2.setNumThreads(1)  # the images are small, and many requests at a time use the cores better
+
 Polarity = Literal["auto", "dark_on_light", "light_on_dark"]
 POLARITIES: tuple[Polarity, ...] = ("auto", "dark_on_light", "light_on_dark")
 

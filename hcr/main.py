@@ -1,6 +1,7 @@
 """`hcr`: the command."""
 
 import os
+import signal
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -76,6 +77,7 @@ def train(recipe: str, preset: str | None, seed: int | None, repository: Path) -
 
     repo = Repository(repository)
     repo.open()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # by way of run_locally, which clears up
     try:
         result = run_locally(recipe, preset or "default", seed, repository)
     except PipelineError as error:

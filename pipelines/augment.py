@@ -25,14 +25,15 @@ def training_batches(
     """
     import tensorflow as tf
 
-    def finished(number: tf.Tensor, examples: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-        images, labels = examples
-        moved = transformed(scaled(images), augmentation, tf.stack([tf.constant(seed, tf.int64), number]))
-        return moved, tf.one_hot(labels, class_count)
+    images, labels = tf.constant(data.images), tf.constant(data.labels)
 
-    examples = tf.data.Dataset.from_tensor_slices((data.images, data.labels))
-    shuffled = examples.shuffle(len(data), seed=seed).repeat().batch(batch, drop_remainder=True)
-    numbered = tf.data.Dataset.zip(tf.data.Dataset.counter(), shuffled)
+    def finished(number: tf.Tensor, chosen: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        picked = scaled(tf.gather(images, chosen))
+        moved = transformed(picked, augmentation, tf.stack([tf.constant(seed, tf.int64), number]))
+        return moved, tf.one_hot(tf.gather(labels, chosen), class_count)
+
+    order = tf.data.Dataset.range(len(data)).shuffle(len(data), seed=seed).repeat()
+    numbered = tf.data.Dataset.zip(tf.data.Dataset.counter(), order.batch(batch, drop_remainder=True))
     return numbered.map(finished, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
 
 

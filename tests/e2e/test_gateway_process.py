@@ -1,0 +1,167 @@
+"""The gateway as a process of its own, in front of a fake model server."""
+
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.e2e.conftest import ROOT, children_of, free_port
+from tests.fakes import FakeModelServer
+
+
+@pytest.fixture
+def server() -> Iterator[FakeModelServer]:
+    with FakeModelServer() as fake:
+        yield fake
+
+
+@contextmanager
+def gateway(server: FakeModelServer, **settings: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The process and its URL; ready when the block begins."""
+    port = free_port()
+    environment = {**os.environ, "GATEWAY_PORT": str(port), "GATEWAY_MODEL_SERVER": server.address, **settings}
+    command = [sys.executable, "-m", "gateway.wsgi"]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        deadline = time.monotonic() + 60
+        while get(f"{url}/readyz")[0] != 200:
+            assert process.poll() is None, process.communicate()[0]
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        yield process, url
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def get(url: str) -> tuple[int, dict[str, Any]]:
+    """Status and JSON; 0 where nothing answers."""
+    try:
+        with urllib.request.urlopen(url, timeout=10) as response:
+            return response.status, json.load(response)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.load(error)
+    except OSError:
+        return 0, {}
+
+
+def post(url: str, data: bytes) -> tuple[int, dict[str, Any]]:
+    request = urllib.request.Request(f"{url}/v1/predict", data, {"Content-Type": "image/png"})
+    try:
+        with urllib.request.urlopen(request, timeout=60) as response:
+            return response.status, json.load(response)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.load(error)
+
+
+def stroke(width: int = 60, height: int = 60) -> bytes:
+    pixels = np.full((height, width), 255, np.uint8)
+    pixels[height // 5 : -height // 5, width * 2 // 5 : width // 2] = 0
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def test_sigterm_lets_what_is_under_way_end_and_exits_with_0(server: FakeModelServer) -> None:
+    with gateway(server) as (process, url):
+        post(url, stroke())
+        server.delay(1.0)
+        answers: list[int] = []
+        threads = [threading.Thread(target=lambda: answers.append(post(url, stroke())[0])) for _ in range(4)]
+        asked = len(server.calls_of("Predict"))
+        for thread in threads:
+            thread.start()
+        server.wait_for_calls(asked + 4)
+
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(20)
+        for thread in threads:
+            thread.join()
+
+    assert answers == [200] * 4
+    assert code == 0
+
+
+def test_a_draining_gateway_says_so_and_still_serves(server: FakeModelServer) -> None:
+    with gateway(server, GATEWAY_DRAIN_SECONDS="2") as (process, url):
+        process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + 5
+        while (ready := get(f"{url}/readyz"))[0] == 200:
+            assert time.monotonic() < deadline
+        served = post(url, stroke())[0]
+        code = process.wait(20)
+
+    assert ready[0] == 503
+    assert ready[1]["code"] == "draining"
+    assert served == 200
+    assert code == 0
+
+
+def test_a_port_that_is_taken_is_told(server: FakeModelServer) -> None:
+    with gateway(server) as (_, url):
+        environment = {**os.environ, "GATEWAY_PORT": url.rpartition(":")[2]}
+        command = [sys.executable, "-m", "gateway.wsgi"]
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.returncode == 1
+    assert re.fullmatch(r"gateway: cannot listen on 127\.0\.0\.1:\d+: .*GATEWAY_PORT\n", done.stderr)
+
+
+def test_a_wrong_setting_is_told() -> None:
+    environment = {**os.environ, "GATEWAY_THREADS": "many"}
+    command = [sys.executable, "-m", "gateway.wsgi"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("gateway: GATEWAY_THREADS is 'many'; expected a whole number")
+
+
+def test_large_images_at_the_same_time_are_answered_or_turned_away_in_bounded_memory(server: FakeModelServer) -> None:
+    large = stroke(6000, 6000)
+    with gateway(server, GATEWAY_THREADS="12", GATEWAY_REQUEST_TIMEOUT_SECONDS="30") as (process, url):
+        post(url, stroke())
+        before = memory(process)
+        answers: list[tuple[int, dict[str, Any]]] = []
+        threads = [threading.Thread(target=lambda: answers.append(post(url, large))) for _ in range(12)]
+        for thread in threads:
+            thread.start()
+        peak = 0.0
+        while any(thread.is_alive() for thread in threads):
+            peak = max(peak, memory(process))
+            time.sleep(0.01)
+
+    assert {status for status, _ in answers} <= {200, 503}
+    assert any(status == 200 for status, _ in answers)
+    assert all(body["code"] == "overloaded" for status, body in answers if status == 503)
+    assert peak - before < 400  # MB: two of 36 MP in decoding, and the bodies
+
+
+def memory(process: subprocess.Popen[str]) -> float:
+    """Resident megabytes of the process and its worker."""
+    sizes = []
+    for pid in (process.pid, *children_of(process.pid)):
+        try:
+            status = Path(f"/proc/{pid}/status").read_text()
+        except OSError:
+            continue
+        sizes += [int(size) / 1024 for size in re.findall(r"VmRSS:\s+(\d+) kB", status)]
+    return sum(sizes)
