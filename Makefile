@@ -42,7 +42,7 @@ setup: .venv/installed ## install what the other targets need
 clean: ## remove everything that was installed or made, but the models in model_repo
 	rm -rf .tools .venv .venv-gateway .hcr .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
-.venv/installed: requirements/dev.txt requirements/uv.txt pyproject.toml scripts/setup.sh
+.venv/installed: requirements/dev.txt requirements/build.txt requirements/uv.txt pyproject.toml scripts/setup.sh
 	@scripts/setup.sh dev
 
 .venv-gateway/installed: requirements/gateway.txt requirements/test.txt requirements/uv.txt scripts/setup.sh

@@ -43,7 +43,7 @@ def main() -> int:
         print("MODEL_SERVER names a server that runs already; this benchmark starts its own", file=sys.stderr)
         return 1
     print(f"{model_server.name}; {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
-    with open(os.devnull, "w") as nowhere:
+    with Path(os.devnull).open("w") as nowhere:
         server = start_model_server(model_server.command, model_server.address, nowhere)
         gateway, port, ready_seconds = start_gateway(model_server.address, nowhere)
         try:

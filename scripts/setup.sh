@@ -40,7 +40,11 @@ fi
 environment() { # folder, lock file
     [ -x "$1/bin/python" ] || .tools/bin/uv venv --quiet --python "$python" "$1"
     say "setup: $(grep -c '^[a-zA-Z0-9].*==' "$2") packages of $2, into $1"
-    .tools/bin/uv pip sync --python "$1/bin/python" --require-hashes "$2"
+    failed=$1/.failed # a pipe forgets how its first command ended
+    touch "$failed"
+    { .tools/bin/uv pip sync --python "$1/bin/python" --require-hashes --build-constraints requirements/build.txt "$2" \
+        && rm "$failed"; } 2>&1 | sed '/^ [+~-] /d; s/^/  /'
+    [ ! -e "$failed" ] || fail "the packages of $2 could not be installed (see above)"
 }
 
 case $what in
