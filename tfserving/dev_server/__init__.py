@@ -7,7 +7,7 @@ and texts, and loads, switches and unloads versions as the real server does. It 
 HOST:PORT`. The files, from the outside in:
 
     __main__ → flags → server → services → library → servable → savedmodel
-                       faults   codec      versions  warmup
+                       faults   messages   versions  warmup
                        config              errors    tensors
 
 What differs from TensorFlow Serving, on purpose:
