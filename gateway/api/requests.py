@@ -102,18 +102,29 @@ def _bytes_or_error(text: str) -> bytes | InvalidBase64:
 
 def _body(request: Request) -> bytes:
     _check_length(request)
-    return request.get_data(cache=False)
+    if request.content_length is not None:
+        return request.get_data(cache=False)
+    most = request.max_content_length or 0
+    body: bytes = request.environ["wsgi.input"].read(most + 1)  # in chunks, without a length; Werkzeug would cut it silently
+    if len(body) > most:
+        raise _too_long(request, f"more than {most:,}")
+    return body
 
 
 def _check_length(request: Request) -> None:
-    length, most = request.content_length, request.max_content_length or 0
-    if length is None or length <= most:
-        return
-    # A client that is still sending sees its connection break, and not the answer: hear it out, within reason.
-    left = length if length <= _MOST_HEARD_OUT else 0
+    length = request.content_length
+    if length is not None and length > (request.max_content_length or 0):
+        raise _too_long(request, f"{length:,}")
+
+
+def _too_long(request: Request, came: str) -> ProblemError:
+    """The error for a body that is too long, after it has been heard out, within reason: a client that is still sending
+    sees its connection break, and not the answer."""
+    left = _MOST_HEARD_OUT if (request.content_length or 0) <= _MOST_HEARD_OUT else 0
     while left > 0 and (part := request.environ["wsgi.input"].read(min(left, 1 << 20))):
         left -= len(part)
-    raise ProblemError(413, "payload_too_large", f"The body has {length:,} bytes; at most {most:,} are accepted.")
+    most = request.max_content_length or 0
+    return ProblemError(413, "payload_too_large", f"The body has {came} bytes; at most {most:,} are accepted.")
 
 
 def _json_object(request: Request) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The gateway as a process of its own, in front of a fake model server."""
 
+import http.client
 import io
 import json
 import os
@@ -133,6 +134,21 @@ def test_a_wrong_setting_is_told() -> None:
 
     assert done.returncode == 2
     assert done.stderr.startswith("gateway: GATEWAY_THREADS is 'many'; expected a whole number")
+
+
+def test_a_body_in_chunks_is_read_and_one_that_is_too_long_is_told_so(server: FakeModelServer) -> None:
+    with gateway(server) as (_, url):
+        statuses = []
+        for body in (stroke(), bytes(20 << 20)):
+            connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=30)
+            parts = (body[first : first + 65536] for first in range(0, len(body), 65536))
+            headers = {"Content-Type": "image/png", "Transfer-Encoding": "chunked"}
+            connection.request("POST", "/v1/predict", parts, headers, encode_chunked=True)
+            with connection.getresponse() as response:
+                statuses.append((response.status, json.load(response).get("code")))
+            connection.close()
+
+    assert statuses == [(200, None), (413, "payload_too_large")]
 
 
 def test_large_images_at_the_same_time_are_answered_or_turned_away_in_bounded_memory(server: FakeModelServer) -> None:
