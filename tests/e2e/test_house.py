@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 import urllib.error
@@ -22,7 +23,7 @@ from PIL import Image
 
 from handwriting.image import to_base64
 from hcr import examples_folder
-from tests.e2e.conftest import House, children_of, free_port, is_running, start, stop, wait_until_ready
+from tests.e2e.conftest import ROOT, House, children_of, free_port, is_running, start, stop, wait_until_ready
 from tests.unit.handwriting.test_image import png_of_size
 from tfserving.repository import Repository
 
@@ -56,6 +57,15 @@ def test_the_printed_curl_line_works_when_pasted(house: House, curl: str) -> Non
     done = subprocess.run(["sh", "-c", line.replace("curl", curl, 1)], capture_output=True, text=True, check=True)
 
     assert json.loads(done.stdout)["prediction"] == "7"
+
+
+def test_the_readmes_python_works_as_it_stands(house: House) -> None:
+    (program,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+
+    command = [sys.executable, "-c", program.replace("http://127.0.0.1:8080", house.url)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert done.stdout == "7\n"
 
 
 def test_the_gateway_classifies_mnist_as_evaluate_did(house: House) -> None:
