@@ -12,6 +12,8 @@ from PIL import Image
 from handwriting.preprocess import Tensor
 from pipelines.metrics import Evaluation
 
+IMAGE_SIDE = 84
+"""What pictures take on the page, in pixels."""
 _CELL = 34  # pixels
 _PLOT = 240  # pixels
 _MARGIN = 36  # pixels, for the scales of a plot
@@ -23,16 +25,17 @@ h1 {{ font-size: 1.5rem }} h2 {{ font-size: 1.15rem; margin-top: 2rem }} h3 {{ f
 table {{ border-collapse: collapse; font-variant-numeric: tabular-nums }}
 td, th {{ padding: .15rem .8rem .15rem 0; text-align: right; vertical-align: baseline; white-space: nowrap }}
 td:first-child, th:first-child {{ text-align: left }}
-.names td {{ text-align: left; white-space: normal; overflow-wrap: anywhere }}
+.sum td {{ border-top: 1px solid #bbb; font-weight: bold }} .sum ~ .sum td {{ border: 0 }}
 .verdict {{ padding: .5rem .8rem; border-left: 4px solid {colour}; background: #f6f6f6 }}
 .plots {{ display: flex; flex-wrap: wrap; gap: 0 2rem }} .plots > div {{ max-width: 25rem }} .wide {{ overflow-x: auto }}
 .errors {{ display: flex; flex-wrap: wrap; gap: 1rem .9rem }}
 figure {{ margin: 0; font-size: 12px; line-height: 1.35; text-align: center }}
 .pair {{ display: flex; gap: 3px; justify-content: center }} .pair + figcaption {{ max-width: 175px; overflow-wrap: anywhere }}
-img {{ width: 84px; height: 84px; object-fit: contain; image-rendering: pixelated; display: block; border: 1px solid #ddd;
-  background: repeating-conic-gradient(#fff 0 25%, #eee 0 50%) 0 0 / 14px 14px }}
+img {{ width: {side}px; height: {side}px; object-fit: contain; image-rendering: pixelated; display: block;
+  border: 1px solid #ddd; background: #f0f0f0 }}
+img.clear {{ background: repeating-conic-gradient(#ddd 0 25%, #aaa 0 50%) 0 0 / 14px 14px }}
 img.smooth {{ image-rendering: auto }} small {{ color: #777 }}
-svg text {{ font: 11px system-ui, sans-serif }}
+svg text {{ font-family: system-ui, sans-serif; font-size: 11px }}
 </style></head><body>
 <h1>{title}</h1>
 <p class="verdict">{verdict}</p>
@@ -43,7 +46,9 @@ svg text {{ font: 11px system-ui, sans-serif }}
 
 def page(title: str, verdict: str, colour: str, body: Iterable[str]) -> str:
     """The whole page; `body` is HTML already, title and verdict are text."""
-    return _PAGE.format(title=html.escape(title), verdict=html.escape(verdict), colour=colour, body="\n".join(body))
+    return _PAGE.format(
+        title=html.escape(title), verdict=html.escape(verdict), colour=colour, side=IMAGE_SIDE, body="\n".join(body)
+    )
 
 
 def section(heading: str, text: str, content: str) -> str:
@@ -52,21 +57,24 @@ def section(heading: str, text: str, content: str) -> str:
     return f"<h2>{html.escape(heading)}</h2>{paragraph}{content}"
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], style: str = "") -> str:
-    """A table of texts; `style` is a class of the page's style sheet."""
-    cells = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    opening = f'<table class="{style}">' if style else "<table>"
-    return (
-        f'<div class="wide">{opening}<tr>'
-        + "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
-        + f"</tr>{cells}</table></div>"
-    )
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], sums: int = 0) -> str:
+    """A table of texts, of which the last `sums` rows sum the others up."""
+    parts = ["<tr>" + "".join(f"<th>{html.escape(cell)}</th>" for cell in head) + "</tr>"]
+    for index, row in enumerate(rows):
+        opening = '<tr class="sum">' if index >= len(rows) - sums else "<tr>"
+        parts.append(opening + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>")
+    return f'<div class="wide"><table>{"".join(parts)}</table></div>'
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """The share as a text: `97.3 %`."""
+    return f"{100 * share:.{digits}f} %"
 
 
 def classes_table(labels: Sequence[str], evaluation: Evaluation) -> str:
     """Images, precision and recall of each class."""
     rows = [
-        [label, str(sum(row)), f"{100 * precision:.2f} %", f"{100 * recall:.2f} %"]
+        [label, str(sum(row)), percent(precision, 2), percent(recall, 2)]
         for label, row, precision, recall in zip(
             labels, evaluation.confusion, evaluation.precision, evaluation.recall, strict=True
         )
@@ -114,22 +122,17 @@ def risk_coverage_plot(points: Sequence[tuple[float, float]]) -> str:
     return _plot("risk and coverage", "answers kept", "wrong", top, line)
 
 
-def picture(data: bytes, is_smooth: bool = False) -> str:
-    """An image file in PNG as part of the page; `is_smooth` where it has more pixels than are shown."""
-    style = ' class="smooth"' if is_smooth else ""
-    return f'<img alt=""{style} src="data:image/png;base64,{base64.b64encode(data).decode()}">'
+def picture(image: Image.Image) -> str:
+    """The image as part of the page: few pixels are shown as squares, and what is transparent on a checkerboard."""
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    style = " ".join(["smooth"] * (max(image.size) > IMAGE_SIDE) + ["clear"] * (image.mode == "RGBA"))
+    return f'<img alt="" class="{style}" src="data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}">'
 
 
 def tensor_picture(tensor: Tensor) -> str:
     """The character as the model saw it, in black on white."""
-    return picture(as_png(Image.fromarray(255 - tensor)))
-
-
-def as_png(image: Image.Image) -> bytes:
-    """The image as a PNG file."""
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()
+    return picture(Image.fromarray(255 - tensor))
 
 
 def sheet(figures: Iterable[str]) -> str:

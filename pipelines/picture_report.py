@@ -16,10 +16,11 @@ from pipelines.evaluation import PictureEvaluation, by_source, mean, pooled, wor
 from pipelines.metrics import Evaluation, risk_coverage
 from pipelines.metrics import evaluate as measure
 from pipelines.page import (
-    as_png,
+    IMAGE_SIDE,
     classes_table,
     confusion_plot,
     page,
+    percent,
     picture,
     reliability_plot,
     risk_coverage_plot,
@@ -34,7 +35,7 @@ _MAX_ERRORS = 160
 """On the contact sheet, of all sources together; each one has an equal part of it."""
 _MAX_UNREAD = 60
 _MAX_CLASSES = 60
-_THUMBNAIL = 168  # pixels: twice what is shown, for screens of twice the density
+_THUMBNAIL = 2 * IMAGE_SIDE  # for screens of twice the density
 _KEPT = (0.5, 0.8, 0.9, 0.95, 0.99, 1.0)
 
 
@@ -43,7 +44,7 @@ def write_picture_report(path: Path, title: str, evaluation: PictureEvaluation) 
     measures = measure(evaluation.scores, evaluation.labels)
     (head, *rows), left_out = source_rows(evaluation), left_out_rows(evaluation)
     sections = [
-        section("Sources", "", table(head, rows)),
+        section("Sources", "", table(head, rows, sums=len(rows) - len(by_source(evaluation)))),
         *([section("Left out", "Not in the figures above.", table(["", ""], left_out))] if left_out else []),
         section("Worst errors", "", _contact_sheets(evaluation)),
         *(
@@ -62,8 +63,8 @@ def write_picture_report(path: Path, title: str, evaluation: PictureEvaluation) 
 def verdict(evaluation: PictureEvaluation) -> str:
     """The whole in a sentence."""
     figures, sources = pooled(evaluation), by_source(evaluation)
-    average = f"; the mean over {len(sources)} sources is {mean(sources).accuracy:.2%}" if len(sources) > 1 else ""
-    return f"{figures.right:,} of {figures.images:,} pictures are right: {figures.accuracy:.2%}{average}."
+    average = f"; the mean over {len(sources)} sources is {percent(mean(sources).accuracy, 2)}" if len(sources) > 1 else ""
+    return f"{figures.right:,} of {figures.images:,} pictures are right: {percent(figures.accuracy, 2)}{average}."
 
 
 def source_rows(evaluation: PictureEvaluation) -> list[list[str]]:
@@ -75,18 +76,18 @@ def source_rows(evaluation: PictureEvaluation) -> list[list[str]]:
             item.name,
             f"{item.images:,}",
             str(item.unread or ""),
-            f"{item.accuracy:.1%}",
+            percent(item.accuracy),
             f"{100 * item.low:.1f} – {100 * item.high:.1f}",
-            f"{item.confidence:.1%}",
-            f"{item.ece:.1%}",
-            f"{item.rejected_share:.1%}",
+            percent(item.confidence),
+            percent(item.ece),
+            percent(item.rejected_share),
             f"{item.rejected_wrong} of {item.rejected}" if item.rejected else "",
         ]
         for item in (*sources, pooled(evaluation))
     ]
     if len(sources) > 1:
         means = mean(sources)
-        shares = [f"{share:.1%}" for share in (means.accuracy, means.confidence, means.ece, means.rejected_share)]
+        shares = [percent(share) for share in (means.accuracy, means.confidence, means.ece, means.rejected_share)]
         rows.append(["mean over the sources", "", "", shares[0], "", *shares[1:], ""])
     return [head, *rows]
 
@@ -119,7 +120,7 @@ def _contact_sheets(evaluation: PictureEvaluation) -> str:
 def _figure(evaluation: PictureEvaluation, index: int) -> str:
     right, taken = evaluation.classes[evaluation.labels[index]], evaluation.classes[evaluation.predicted[index]]
     confidence, is_rejected = evaluation.scores[index].max(), evaluation.is_rejected[index]
-    caption = f"<b>{html.escape(right)}</b> taken for <b>{html.escape(taken)}</b>, {confidence:.1%}"
+    caption = f"<b>{html.escape(right)}</b> taken for <b>{html.escape(taken)}</b>, {percent(confidence)}"
     name = html.escape(evaluation.pictures[index].name)
     pair = thumbnail(evaluation.pictures[index]) + tensor_picture(evaluation.images[index])
     return _captioned(pair, f"{caption}{'; rejected' if is_rejected else ''}<br><small>{name}</small>")
@@ -139,7 +140,7 @@ def thumbnail(item: Picture) -> str:
     except (OSError, ImageError):
         return ""
     small.thumbnail((_THUMBNAIL, _THUMBNAIL))
-    return picture(as_png(small), is_smooth=max(small.size) > 84)
+    return picture(small)
 
 
 def _unread_text(unread: Sequence[Unread]) -> str:
@@ -174,7 +175,7 @@ def _confusion(classes: Sequence[str], measures: Evaluation) -> str:
 
 def _calibration(evaluation: PictureEvaluation, measures: Evaluation) -> str:
     points = risk_coverage(evaluation.scores, evaluation.labels)
-    kept = [[f"{share:.0%}", f"{_risk_at(points, share):.2%}"] for share in _KEPT]
+    kept = [[f"{percent(share, 0)}", percent(_risk_at(points, share), 2)] for share in _KEPT]
     return section(
         "Calibration, risk and coverage",
         "",

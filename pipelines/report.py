@@ -12,6 +12,7 @@ from pipelines.page import (
     classes_table,
     confusion_plot,
     page,
+    percent,
     reliability_plot,
     risk_coverage_plot,
     section,
@@ -55,5 +56,5 @@ def write_report(path: Path, card: dict[str, Any], evaluation: Evaluation, test:
 
 def _figure(test: LabelledImages, scores: Scores, labels: list[str], index: int) -> str:
     right, taken = labels[test.labels[index]], labels[int(scores[index].argmax())]
-    caption = f"{html.escape(right)} taken for {html.escape(taken)}<br>{100 * scores[index].max():.1f} %, image {index}"
+    caption = f"{html.escape(right)} taken for {html.escape(taken)}<br>{percent(scores[index].max())}, image {index}"
     return f"<figure>{tensor_picture(test.images[index])}<figcaption>{caption}</figcaption></figure>"
