@@ -25,7 +25,11 @@ def run(version: Version, data: Path, page: Path, as_json: bool) -> str:
         DataError: there is nothing to measure on.
         VersionError: the version cannot be run.
     """
-    evaluation = evaluate_pictures(version.path, version.card, data, _silent if as_json else _progress)
+    try:
+        evaluation = evaluate_pictures(version.path, version.card, data, _silent if as_json else _progress)
+    finally:
+        if not as_json:
+            draw("")
     labels = f" ({', '.join(version.labels)})" if version.labels else ""
     title = f"{version.model} version {version.number}{labels} on {data}"
     try:
@@ -88,7 +92,7 @@ def _indented(text: str) -> str:
 
 
 def _progress(done: int, total: int) -> None:
-    draw(f"{bar(done, total)} {done:,} of {total:,} pictures read" if done < total else "")
+    draw(f"{bar(done, total)} {done:,} of {total:,} pictures{'; asking the model' if done == total else ''}")
 
 
 def _silent(done: int, total: int) -> None:

@@ -31,7 +31,7 @@ td:first-child, th:first-child {{ text-align: left }}
 .errors {{ display: flex; flex-wrap: wrap; gap: 1rem .9rem }}
 figure {{ margin: 0; font-size: 12px; line-height: 1.35; text-align: center }}
 .pair {{ display: flex; gap: 3px; justify-content: center }} .pair + figcaption {{ max-width: 175px; overflow-wrap: anywhere }}
-img {{ width: {side}px; height: {side}px; object-fit: contain; image-rendering: pixelated; display: block;
+img {{ width: {side}px; height: {side}px; object-fit: contain; image-rendering: pixelated; display: block; margin: auto;
   border: 1px solid #ddd; background: #f0f0f0 }}
 img.clear {{ background: repeating-conic-gradient(#ddd 0 25%, #aaa 0 50%) 0 0 / 14px 14px }}
 img.smooth {{ image-rendering: auto }} small {{ color: #777 }}
@@ -142,14 +142,16 @@ def sheet(figures: Iterable[str]) -> str:
 
 def _plot(name: str, across: str, up: str, top: float, content: str) -> str:
     """A square with scales from 0 to 100 % across and 0 to `top` up around the content."""
-    side, middle = _PLOT + 2 * _MARGIN, _PLOT / 2
+    width, height, middle = _PLOT + 2 * _MARGIN, _PLOT + 48, _PLOT / 2
     scales = (
         _text(0, _PLOT + 15, "0") + _text(_PLOT, _PLOT + 15, "100 %") + _text(middle, _PLOT + 28, across)
         + _text(-6, _PLOT + 4, "0", anchor="end") + _text(-6, 8, f"{100 * top:g} %", anchor="end")
         + _text(-6, middle, up, anchor="end")
     )  # fmt: skip
     frame = f'<path d="M0 {_PLOT}H{_PLOT}V0H0Z" fill="none" stroke="#bbb"/>'
-    opening = f'<svg width="{side}" height="{side}" role="img" aria-label="{name}"><g transform="translate({_MARGIN + 12} 12)">'
+    opening = (
+        f'<svg width="{width}" height="{height}" role="img" aria-label="{name}"><g transform="translate({_MARGIN + 12} 12)">'
+    )
     return f"{opening}{frame}{scales}{content}</g></svg>"
 
 

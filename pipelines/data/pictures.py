@@ -69,8 +69,9 @@ def find(folder: Path) -> Found:
     """
     found = _in_table(folder) if (folder / TABLE).is_file() else _in_folders(folder)
     if not found.pictures:
+        others = "".join(f", but {count:,} {what}" for what, count in found.left_out.items())
         raise DataError(
-            f"{folder} holds no labelled pictures; expected {TABLE} with columns path and label, "
+            f"{folder} holds no labelled pictures{others}; expected {TABLE} with columns path and label, "
             "or a folder per label with pictures in it"
         )
     return Found(sorted(found.pictures, key=lambda picture: (picture.source, picture.label, picture.name)), found.left_out)

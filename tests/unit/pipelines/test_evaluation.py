@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from pipelines.data.pictures import Picture
 from pipelines.errors import DataError, VersionError
 from pipelines.evaluation import (
     PictureEvaluation,
@@ -185,3 +186,25 @@ def test_a_report_without_errors_says_so(folder: Path, tmp_path: Path) -> None:
     write_picture_report(tmp_path / "r.html", "title", evaluate_pictures(Path("v"), CARD, folder, ignore, right))
 
     assert "every picture that was read is right" in (tmp_path / "r.html").read_text(encoding="utf-8")
+
+
+def test_of_many_classes_the_most_confused_are_plotted(tmp_path: Path) -> None:
+    count = 70
+    classes = tuple(chr(0x4E00 + index) for index in range(count))
+    labels = np.arange(count)
+    evaluation = PictureEvaluation(
+        classes=classes,
+        thresholds=np.zeros(count, np.float32),
+        pictures=[Picture(tmp_path / f"{label}.png", f"{label}.png", label, "scan") for label in classes],
+        images=np.zeros((count, 28, 28), np.uint8),
+        labels=labels,
+        scores=np.eye(count, dtype=np.float32)[np.where(labels == 69, 68, labels)],
+        unread=[],
+        unknown={},
+        left_out={},
+    )
+    write_picture_report(tmp_path / "r.html", "title", evaluation)
+    text = (tmp_path / "r.html").read_text(encoding="utf-8")
+
+    assert "The 60 most confused of 70 classes." in text
+    assert f"<b>{classes[69]}</b> taken for <b>{classes[68]}</b>, 100.0 %" in text

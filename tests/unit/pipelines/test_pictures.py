@@ -101,6 +101,13 @@ def test_an_empty_folder_is_refused_with_what_is_expected(tmp_path: Path) -> Non
         pictures.find(tmp_path)
 
 
+def test_pictures_without_labels_are_refused_as_such(tmp_path: Path) -> None:
+    draw(tmp_path / "1.png")
+
+    with pytest.raises(DataError, match="no labelled pictures, but 1 pictures in no label's folder; expected"):
+        pictures.find(tmp_path)
+
+
 def test_what_cannot_be_read_is_kept_with_its_reason(tmp_path: Path) -> None:
     draw(tmp_path / "7" / "good.png")
     (tmp_path / "7" / "broken.png").write_bytes(b"not a picture")
