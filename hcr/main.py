@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from hcr import state
+from hcr.drawing import columns
 from tfserving.errors import RepositoryError
 from tfserving.repository import STABLE, Repository
 
@@ -169,6 +170,38 @@ def predict(
 
 
 @cli.command()
+@click.argument("model")
+@click.option(
+    "--data",
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A folder with a folder of pictures per label, perhaps below folders per source; or with labels.csv.",
+)
+@click.option("--version", "model_version", default=STABLE, show_default=True, help="A version's number or label.")
+@click.option(
+    "--report",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The report to write [default: .hcr/evaluate/MODEL-VERSION.html].",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the figures and every error as JSON.")
+@_repository
+def evaluate(model: str, data: Path, model_version: str, report: Path | None, as_json: bool, repository: Path) -> None:
+    """Measure MODEL on your own labelled pictures, by source, and show what it saw where it was wrong.
+
+    labels.csv has the columns path, label and, if you like, source and kind; of the kinds, only `single` is measured.
+    """
+    from hcr.evaluate import run
+    from pipelines.errors import PipelineError
+
+    version = Repository(repository).find(model, _number_or_label(model_version) or STABLE)
+    page = report or state.STATE / "evaluate" / f"{model}-{version.number}.html"
+    try:
+        click.echo(run(version, data, page, as_json))
+    except PipelineError as error:
+        raise click.ClickException(str(error)) from None
+
+
+@cli.command()
 @click.argument("model", required=False)
 @_repository
 def models(model: str | None, repository: Path) -> None:
@@ -180,9 +213,7 @@ def models(model: str | None, repository: Path) -> None:
         click.echo(f"{repo.root} holds no version{f' of {model}' if model else ''} yet; hcr train publishes one")
         return
     header = ("MODEL", "VERSION", "LABELS", "SERVED", "ACCURACY", "PRESET", "CREATED")
-    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
-    for row in [header, *rows]:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    click.echo(columns([header, *rows]))
 
 
 @cli.command()

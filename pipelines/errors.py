@@ -3,6 +3,7 @@
 PipelineError
 ├── RecipeError      a recipe that cannot be read, or holds a wrong value
 ├── DataError        labelled images that are missing, damaged or do not fit the recipe
+├── VersionError     a version that cannot be run, or does not say what its classes are
 ├── PipelineFailed   a step of a run ended without its result
 └── SubmitError      a Kubeflow endpoint that cannot be reached, or refuses
 """
@@ -18,6 +19,10 @@ class RecipeError(PipelineError):
 
 class DataError(PipelineError):
     """The labelled images are missing, damaged, or do not fit the recipe."""
+
+
+class VersionError(PipelineError):
+    """The version cannot be run, or does not say what its classes are."""
 
 
 class PipelineFailed(PipelineError):

@@ -1,5 +1,6 @@
 """How good predictions are; numpy only. Rates whose denominator is 0 are 0: pipelines cannot carry NaN."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,13 +64,37 @@ def reliability(scores: Scores, labels: Labels) -> list[tuple[int, float, float]
 def calibration_error(bins: list[tuple[int, float, float]]) -> float:
     """The gap between confidence and accuracy, averaged over the predictions (Guo et al. 2017, section 2)."""
     total = sum(count for count, _, _ in bins)
-    return sum(count * abs(confidence - accuracy) for count, confidence, accuracy in bins) / total
+    return sum(count * abs(confidence - accuracy) for count, confidence, accuracy in bins) / max(1, total)
 
 
 def negative_log_likelihood(scores: Scores, labels: Labels) -> float:
     """The mean of −ln of the right class's probability; a probability of 0 counts as the smallest float32 above it."""
     right = scores[np.arange(len(labels)), labels].astype(np.float64)
     return abs(float(np.log(np.maximum(right, np.finfo(np.float32).tiny)).mean()))  # abs: no -0.0
+
+
+def wilson_interval(right: int, total: int) -> tuple[float, float]:
+    """The range in which a share that was seen as `right` of `total` lies with 95 % confidence (Wilson 1927)."""
+    if not total:
+        return 0.0, 1.0
+    share, square = right / total, 1.959964**2
+    centre = share + square / (2 * total)
+    half = math.sqrt(square * (share * (1 - share) / total + square / (4 * total**2)))
+    whole = 1 + square / total
+    return max(0.0, (centre - half) / whole), min(1.0, (centre + half) / whole)
+
+
+def risk_coverage(scores: Scores, labels: Labels) -> list[tuple[float, float]]:
+    """The share of predictions kept, from the surest on, and the share of those kept that is wrong.
+
+    One point for each confidence that occurs: predictions of equal confidence are kept or refused together
+    (El-Yaniv and Wiener 2010).
+    """
+    confidence = scores.max(1)
+    order = np.argsort(-confidence, kind="stable")
+    wrong = np.cumsum((scores.argmax(1) != labels)[order])
+    last = np.flatnonzero(np.append(np.diff(confidence[order]) != 0, True)) if len(order) else order
+    return [((index + 1) / len(order), float(wrong[index] / (index + 1))) for index in last.tolist()]
 
 
 def _rates(parts: NDArray[np.float64] | NDArray[np.int64], wholes: NDArray[np.int64]) -> list[float]:

@@ -35,6 +35,21 @@ def be_quiet() -> None:
     warnings.simplefilter("ignore")
 
 
+@contextmanager
+def silence() -> Iterator[None]:
+    """Drops what the body writes to standard error, native libraries' messages too: TensorFlow's first ones heed no setting."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
 def _end_with_the_run() -> None:
     if fifo := os.environ.get(LIFELINE):
         threading.Thread(target=_exit_at_end_of, args=(fifo,), daemon=True).start()

@@ -95,6 +95,23 @@ class Repository:
         entry = _entry(self._read(), model)
         return dict(entry.version_labels) if entry else {}
 
+    def find(self, model: str, version: int | str = STABLE) -> Version:
+        """The version that a number or a label names.
+
+        Raises:
+            RepositoryError: there is none.
+        """
+        versions = self.versions(model) if model in self.models() else []
+        if not versions:
+            raise RepositoryError(
+                f"{self.root} holds no version of {model}; models there: {', '.join(self.models()) or 'none'}"
+            )
+        for item in versions:
+            if version == item.number or version in item.labels:
+                return item
+        present = ", ".join(" ".join([str(item.number), *item.labels]) for item in versions)
+        raise RepositoryError(f"model {model} has no version {version} in {self.root}; present: {present}")
+
     def publish(self, model: str, source: Path) -> int:
         """Copies the version in `source` into the repository, lets it be served, and gives its number.
 

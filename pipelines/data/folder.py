@@ -10,7 +10,6 @@ Each picture goes through the same preprocessing as what a client sends.
 import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from urllib.parse import unquote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +18,10 @@ from handwriting.errors import ImageError
 from handwriting.image import decode
 from handwriting.preprocess import to_tensor
 from pipelines.data.images import LabelledImages, SourceData
+from pipelines.data.pictures import SUFFIXES, label_of
 from pipelines.errors import DataError
 from pipelines.files import sha256_of
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 _MAX_NAMED = 5
 
 Say = Callable[[str], None]
@@ -40,7 +39,7 @@ def load(folder: Path, labels: Sequence[str], test_fraction: float, say: Say) ->
     """
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder; expected one with a folder per label: {', '.join(labels[:_MAX_NAMED])} …")
-    folders = {unicodedata.normalize("NFC", unquote(path.name)): path for path in sorted(folder.iterdir()) if path.is_dir()}
+    folders = {label_of(path.name): path for path in sorted(folder.iterdir()) if path.is_dir()}
     train: list[tuple[int, Picture]] = []
     test: list[tuple[int, Picture]] = []
     for index, label in enumerate(labels):

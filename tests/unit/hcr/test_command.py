@@ -9,14 +9,14 @@ import pytest
 from click.testing import CliRunner
 
 from hcr import release, state
-from hcr.drawing import bars, drawn, side_by_side
+from hcr.drawing import bars, columns, drawn, side_by_side
 from hcr.main import cli, main
 from hcr.model_server import find, free_port
 from tests.fakes import FakeModelServer
 from tfserving.errors import RepositoryError
 from tfserving.repository import Repository
 
-COMMANDS = ["up", "train", "submit", "serve", "predict", "models", "promote", "rollback", "prune"]
+COMMANDS = ["up", "train", "submit", "serve", "predict", "evaluate", "models", "promote", "rollback", "prune"]
 
 
 @pytest.fixture
@@ -118,6 +118,32 @@ def test_no_gateway_is_told_with_what_to_do(runner: CliRunner) -> None:
     assert result.exit_code == 1
     assert "no gateway answers at" in result.output
     assert "make run" in result.output
+
+
+@pytest.mark.parametrize("wanted", [["runes"], ["digits", "--version", "7"], ["digits", "--version", "canary"]])
+def test_evaluate_of_what_is_not_there_is_refused(runner: CliRunner, version: Path, wanted: list[str]) -> None:
+    repo = Repository("model_repo")
+    repo.open()
+    repo.publish("digits", version)
+
+    with pytest.raises(RepositoryError, match="digits"):
+        runner.invoke(cli, ["evaluate", *wanted, "--data", "."], catch_exceptions=False)
+
+
+def test_evaluate_of_a_version_without_a_card_is_told_in_one_line(runner: CliRunner, version: Path) -> None:
+    repo = Repository("model_repo")
+    repo.open()
+    repo.publish("digits", version)
+
+    result = runner.invoke(cli, ["evaluate", "digits", "--data", "."])
+
+    assert result.exit_code == 1
+    assert "does not hold labels and thresholds" in result.output
+    assert len(result.output.splitlines()) == 1
+
+
+def test_columns_of_wide_characters_stand_below_each_other() -> None:
+    assert columns([["木", "1"], ["a", "10"], ["a\u0301", "100"]], numbers_from=1) == "木    1\na    10\na\u0301   100"
 
 
 def test_promote_waits_for_a_server_to_have_the_version() -> None:

@@ -8,7 +8,15 @@ import pytest
 
 @pytest.mark.parametrize(
     "module",
-    ["pipelines.run", "pipelines.submission", "pipelines.recipe", "pipelines.steps.prepare", "pipelines.steps.publish"],
+    [
+        "pipelines.run",
+        "pipelines.submission",
+        "pipelines.recipe",
+        "pipelines.steps.prepare",
+        "pipelines.steps.publish",
+        "pipelines.evaluation",
+        "pipelines.picture_report",
+    ],
 )
 def test_neither_tensorflow_nor_kubeflow_is_imported(module: str) -> None:
     program = f"import sys, {module}; print(*(name for name in ('tensorflow', 'keras', 'kfp') if name in sys.modules))"

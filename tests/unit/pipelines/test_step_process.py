@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.errors import DataError
 from pipelines.progress import VARIABLE
-from pipelines.step_process import LIFELINE, step
+from pipelines.step_process import LIFELINE, silence, step
 
 WAITING = "import time; from pipelines.step_process import step\nwith step('train'): time.sleep(60)"
 
@@ -43,3 +43,12 @@ def test_a_step_ends_whose_run_ended_before_it_began(tmp_path: Path) -> None:
 
     done = subprocess.run([sys.executable, "-c", WAITING], env=environment, stdout=subprocess.DEVNULL, timeout=10)
     assert done.returncode == 130
+
+
+def test_what_libraries_write_is_dropped_only_within(capfd: pytest.CaptureFixture[str]) -> None:
+    with silence():
+        os.write(2, b"from native code\n")
+        print("an answer")
+    os.write(2, b"a warning\n")
+
+    assert capfd.readouterr() == ("an answer\n", "a warning\n")

@@ -266,3 +266,30 @@ def _contents(folder: Path) -> dict[str, bytes]:
         for parent, _, names in os.walk(folder)
         for name in names
     }
+
+
+def test_a_version_is_found_by_its_number_or_its_label(repo: Repository, source: Path) -> None:
+    for _ in range(2):
+        repo.publish("digits", source)
+
+    assert repo.find("digits").number == 1
+    assert repo.find("digits", "stable").number == 1
+    assert repo.find("digits", 2).path == repo.root / "digits" / "2"
+
+
+@pytest.mark.parametrize(
+    ("model", "version", "complaint"),
+    [
+        ("runes", "stable", "holds no version of runes; models there: digits"),
+        ("../digits", 1, "holds no version of ../digits"),
+        ("digits", 3, "no version 3 in .*; present: 1 stable"),
+        ("digits", "canary", "no version canary in"),
+    ],
+)
+def test_a_version_that_is_not_there_is_told_with_those_that_are(
+    repo: Repository, source: Path, model: str, version: int | str, complaint: str
+) -> None:
+    repo.publish("digits", source)
+
+    with pytest.raises(RepositoryError, match=complaint):
+        repo.find(model, version)

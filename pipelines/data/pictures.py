@@ -1,0 +1,142 @@
+"""Pictures of characters with their labels and where they came from: to measure on, in one of two layouts.
+
+numbers/7/001.png             a folder per label; its name is percent-encoded where it must be
+numbers/photos/7/001.png      folders above that are sources
+
+numbers/labels.csv            or a table with columns path, label and, if you like, source and kind;
+                              of the kinds only `single` is a picture of one character
+"""
+
+import csv
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handwriting.errors import ImageError
+from handwriting.image import decode
+from handwriting.preprocess import to_tensor
+from pipelines.errors import DataError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+TABLE = "labels.csv"
+SINGLE = "single"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One file, not read yet."""
+
+    path: Path
+    name: str
+    """The path below the folder that was searched."""
+    label: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Unread:
+    """A picture in which no character was found, and why."""
+
+    picture: Picture
+    reason: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """What lies in a folder."""
+
+    pictures: list[Picture]
+    left_out: dict[str, int]
+    """What is none of them: a description → how many."""
+
+
+def label_of(name: str) -> str:
+    """The label that a folder's name stands for: percent-decoded, in Unicode's composed form."""
+    return unicodedata.normalize("NFC", unquote(name))
+
+
+def find(folder: Path) -> Found:
+    """The pictures below the folder, by source, label and name.
+
+    Raises:
+        DataError: there is none, or labels.csv is not as it should be.
+    """
+    found = _in_table(folder) if (folder / TABLE).is_file() else _in_folders(folder)
+    if not found.pictures:
+        others = "".join(f", but {count:,} {what}" for what, count in found.left_out.items())
+        raise DataError(
+            f"{folder} holds no labelled pictures{others}; expected {TABLE} with columns path and label, "
+            "or a folder per label with pictures in it"
+        )
+    return Found(sorted(found.pictures, key=lambda picture: (picture.source, picture.label, picture.name)), found.left_out)
+
+
+def read(pictures: Sequence[Picture], tell: Callable[[int], None]) -> tuple[list[Picture], NDArray[np.uint8], list[Unread]]:
+    """The pictures in which a character was found, each one as a model sees it (uint8 (N, 28, 28)), and the others.
+
+    Tells how many are done after each one.
+    """
+    seen, tensors, unread = [], [], []
+    for done, picture in enumerate(pictures, 1):
+        try:
+            tensors.append(to_tensor(decode(picture.path.read_bytes())))
+            seen.append(picture)
+        except ImageError as error:
+            unread.append(Unread(picture, str(error)))
+        except OSError as error:
+            unread.append(Unread(picture, error.strerror or str(error)))
+        tell(done)
+    return seen, np.array(tensors, np.uint8), unread
+
+
+def _in_folders(folder: Path) -> Found:
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    pictures, unlabelled = [], 0
+    for path in files:
+        *above, name = path.relative_to(folder).parts
+        if any(part.startswith(".") for part in (*above, name)):
+            continue  # what file managers and Git keep for themselves
+        if not above:
+            unlabelled += 1
+            continue
+        *sources, label = above
+        pictures.append(Picture(path, "/".join((*above, name)), label_of(label), "/".join(sources) or _own_name(folder)))
+    return Found(pictures, {"pictures in no label's folder": unlabelled} if unlabelled else {})
+
+
+def _in_table(folder: Path) -> Found:
+    pictures, kinds = [], Counter[str]()
+    for line, row in _rows(folder / TABLE):
+        kind = row.get("kind") or SINGLE
+        if kind != SINGLE:
+            kinds[kind] += 1
+            continue
+        if not row["path"] or not row["label"]:
+            raise DataError(f"{folder / TABLE}, line {line}: no {'label' if row['path'] else 'path'}")
+        label = unicodedata.normalize("NFC", row["label"])
+        pictures.append(Picture(folder / row["path"], row["path"], label, row.get("source") or _own_name(folder)))
+    return Found(pictures, {f"rows of kind {kind}": count for kind, count in sorted(kinds.items())})
+
+
+def _rows(table: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Each row below the head, with its line number."""
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, skipinitialspace=True, strict=True, restval="")
+            columns = reader.fieldnames or ()
+            if not {"path", "label"} <= set(columns):
+                raise DataError(f"{table} has the columns {', '.join(columns)}; at least path and label are expected")
+            for row in reader:
+                yield reader.line_num, row
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{table} cannot be read as UTF-8 CSV: {error}") from None
+
+
+def _own_name(folder: Path) -> str:
+    return folder.resolve().name or str(folder)
