@@ -1,0 +1,392 @@
+"""Pixels of a field → its lines, each a lattice of what may be characters.
+
+Ink is cut more often than characters need: into connected components, and these along seams of little ink. A hypothesis is a
+run of neighbouring pieces that may form a character; which runs do is for the recogniser to say (handwriting/reading.py).
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from handwriting.errors import NoInk
+from handwriting.image import Pixels
+from handwriting.preprocess import Polarity, Tensor, character_tensor, ink_of
+
+Box = tuple[int, int, int, int]
+"""x, y, width, height in pixels."""
+
+_WORKING_SIZE = 1280  # pixels of the longer side while lines are looked for
+_WORKING_HEIGHT = 56  # pixels of a character while it is cut
+_MOST_PIECES = 4  # in a character
+_WIDEST = 2.0  # of a character, in heights of the line's characters
+_WIDEST_GAP = 0.3  # inside a character, in heights
+_NARROWEST_TO_CUT = 0.45  # in heights: what is narrower is one character or less
+_DEAREST_CUT = 3.2  # in stroke widths of ink that a seam runs through
+_SPECK = 0.1  # in heights
+_LATERAL_COST = 0.08  # of a seam's step aside, in pixels of ink
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """The pieces `first` up to but not including `end` of a line, taken for one character.
+
+    `geometry` describes how much it looks like one among its neighbours: float32 (GEOMETRY,).
+    """
+
+    first: int
+    end: int
+    box: Box
+    tensor: Tensor
+    geometry: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of text from left to right: how many pieces there are, what they may form, and how each looks by itself."""
+
+    box: Box
+    piece_count: int
+    hypotheses: tuple[Hypothesis, ...]
+    specks: NDArray[np.float32]
+    """float32 (piece_count, SPECKS): describes each piece, for telling whether it is no part of any character."""
+
+
+GEOMETRY = ("one", "height", "height²", "width", "width²", "above", "below", "left cut", "right cut", "joined cut", "gap",
+            "overlap", "pieces")  # fmt: skip
+SPECKS = ("one", "height", "width", "above", "below", "mass", "at edge", "was cut")
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Part of a component. `left_cut` and `right_cut` are the stroke widths of ink that were cut through there."""
+
+    x: int
+    y: int
+    ink: Tensor
+    component: int
+    left_cut: float
+    right_cut: float
+    centre: float
+
+    @property
+    def right(self) -> int:
+        return self.x + self.ink.shape[1]
+
+    @property
+    def bottom(self) -> int:
+        return self.y + self.ink.shape[0]
+
+
+@dataclass(frozen=True)
+class _Component:
+    x: int
+    y: int
+    ink: Tensor
+
+    @property
+    def height(self) -> int:
+        return self.ink.shape[0]
+
+    @property
+    def width(self) -> int:
+        return self.ink.shape[1]
+
+    @property
+    def bottom(self) -> int:
+        return self.y + self.height
+
+
+def segment(pixels: Pixels, polarity: Polarity = "auto") -> tuple[Line, ...]:
+    """The lines of the field, in reading order; boxes in pixels of the given image.
+
+    Raises:
+        NoInk: nothing stands out from the paper as characters do.
+    """
+    small = _resized(pixels, _WORKING_SIZE / max(pixels.shape))
+    ink = _without_frame(ink_of(small, polarity, min(small.shape)))
+    components = _components(ink)
+    height = _character_height(components)
+    if height > _WORKING_HEIGHT:
+        ink = _resized(ink, _WORKING_HEIGHT / height)
+        components = _components(ink)
+    scale = (pixels.shape[1] / ink.shape[1], pixels.shape[0] / ink.shape[0])
+    lines = [_line(row, scale, ink.shape) for row in _rows(components)]
+    found = tuple(line for line in lines if line is not None)
+    if not found:
+        raise NoInk("nothing on the image stands out from its background as characters do")
+    return found
+
+
+def _resized(pixels: Pixels, scale: float) -> Pixels:
+    if scale >= 1:
+        return pixels
+    size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+# Ruling and frames
+
+
+def _without_frame(ink: Tensor) -> Tensor:
+    """Without long straight lines; strokes that cross them stay whole."""
+    height, width = ink.shape
+    mask = (ink > 80).astype(np.uint8)
+    rules = _rules(mask, max(24, int(0.45 * width)))
+    rows = np.flatnonzero(rules.any(axis=1))
+    is_boxed = rows.size > 1 and rows[-1] - rows[0] > 0.5 * height
+    posts = _rules(mask.T, max(24, int(0.85 * (rows[-1] - rows[0]) if is_boxed else 0.95 * height))).T
+    if not is_boxed:
+        rim = max(2, int(0.04 * width))
+        posts[:, rim:-rim] = 0
+    lines = cv2.dilate(rules, np.ones((3, 1), np.uint8)) | cv2.dilate(posts, np.ones((1, 3), np.uint8))
+    return np.where(lines > 0, 0, ink).astype(np.uint8)
+
+
+def _rules(mask: NDArray[np.uint8], length: int) -> NDArray[np.uint8]:
+    """The pixels of thin, nearly horizontal lines of at least this length, but for those where a stroke crosses."""
+    if mask.shape[1] < length:
+        return np.zeros_like(mask)
+    grown = cv2.dilate(mask, np.ones((3, 1), np.uint8))
+    lines = cv2.morphologyEx(grown, cv2.MORPH_OPEN, np.ones((1, length), np.uint8)) & mask
+    if not lines.any():
+        return np.asarray(lines, np.uint8)
+    columns = lines.sum(axis=0)
+    thickness = int(np.ceil(np.median(columns[columns > 0])))
+    if thickness > 0.2 * mask.shape[0]:
+        return np.zeros_like(mask)
+    thickness = min(thickness, 8)
+    crossing = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((thickness + 3, 1), np.uint8))
+    return np.asarray(lines & ~crossing & 1, np.uint8)
+
+
+# Components and lines
+
+
+def _components(ink: Tensor) -> list[_Component]:
+    count, labels, stats, _ = cv2.connectedComponentsWithStats((ink > 40).astype(np.uint8), connectivity=8)
+    found = []
+    for index in range(1, count):
+        x, y, w, h, area = (int(value) for value in stats[index])
+        if area < 6:
+            continue
+        window = (slice(y, y + h), slice(x, x + w))
+        part = np.where(labels[window] == index, ink[window], 0).astype(np.uint8)
+        if part.max() > 150:
+            found.append(_Component(x, y, part))
+    if not found:
+        raise NoInk("nothing on the image stands out from its background as characters do")
+    return found
+
+
+def _character_height(components: list[_Component]) -> float:
+    """The height of a typical character: the median of what is not much lower than the highest."""
+    heights = np.array([component.height for component in components])
+    return float(np.median(heights[heights >= 0.4 * heights.max()]))
+
+
+def _rows(components: list[_Component]) -> list[list[_Component]]:
+    """The components of each line, from top to bottom: those that overlap a line's tall ones in height belong to it."""
+    height = _character_height(components)
+    tall = sorted((item for item in components if item.height >= 0.5 * height), key=lambda item: item.y + item.bottom)
+    rows: list[list[_Component]] = []
+    for item in tall:
+        row = next((row for row in rows if _is_beside(item, row)), None)
+        if row is None:
+            rows.append([item])
+        else:
+            row.append(item)
+    rows.sort(key=_middle)
+    for item in components:
+        if item.height >= 0.5 * height or max(item.height, item.width) < _SPECK * height:
+            continue
+        nearest = min(rows, key=lambda row: abs((item.y + item.bottom) / 2 - _middle(row)))
+        if abs((item.y + item.bottom) / 2 - _middle(nearest)) < 0.85 * height:
+            nearest.append(item)
+    return rows
+
+
+def _is_beside(item: _Component, row: list[_Component]) -> bool:
+    top, bottom = np.median([other.y for other in row]), np.median([other.bottom for other in row])
+    return bool(min(item.bottom, bottom) - max(item.y, top) > 0.4 * min(item.height, bottom - top))
+
+
+def _middle(row: list[_Component]) -> float:
+    return float(np.mean([(item.y + item.bottom) / 2 for item in row]))
+
+
+def _line(row: list[_Component], scale: tuple[float, float], shape: tuple[int, ...]) -> Line | None:
+    height = _character_height(row)
+    tall = [item for item in row if item.height >= 0.5 * height]
+    top = float(np.median([item.y for item in tall]))
+    bottom = float(np.median([item.bottom for item in tall]))
+    stroke = _stroke_width(tall)
+    pieces = [piece for index, item in enumerate(row) for piece in _cut(item, index, height, stroke)]
+    pieces.sort(key=lambda piece: piece.centre)
+    hypotheses = []
+    for first in range(len(pieces)):
+        for end in range(first + 1, min(first + _MOST_PIECES, len(pieces)) + 1):
+            if found := _hypothesis(pieces, first, end, (top, bottom, height), scale):
+                hypotheses.append(found)
+    if not hypotheses:
+        return None
+    specks = np.stack([_as_speck(piece, (top, bottom, height), shape) for piece in pieces])
+    box = _scaled(
+        min(piece.x for piece in pieces), min(piece.y for piece in pieces),
+        max(piece.right for piece in pieces), max(piece.bottom for piece in pieces), scale,
+    )  # fmt: skip
+    return Line(box, len(pieces), tuple(hypotheses), specks)
+
+
+def _stroke_width(components: list[_Component]) -> float:
+    """In pixels: twice the area by the outline's length, near enough."""
+    ink = sum(float((item.ink > 127).sum()) for item in components)
+    outline = sum(float(np.abs(np.diff(np.pad(item.ink > 127, 1).astype(np.int8), axis=1)).sum()) for item in components)
+    outline += sum(float(np.abs(np.diff(np.pad(item.ink > 127, 1).astype(np.int8), axis=0)).sum()) for item in components)
+    return max(1.0, 2.4 * ink / max(outline, 1.0))
+
+
+# Pieces
+
+
+def _cut(component: _Component, index: int, height: float, stroke: float) -> list[_Piece]:
+    """The component in pieces, cut along seams through little ink."""
+    ink = component.ink
+    columns, costs, seams = _seams(ink, height, stroke) if component.width > _NARROWEST_TO_CUT * height else _NO_SEAMS
+    part_of = (np.arange(component.width)[None, :, None] > seams[:, None, :]).sum(axis=2) if len(columns) else None
+    cuts = [0.0, *costs, 0.0]
+    pieces = []
+    for part in range(len(columns) + 1):
+        own = ink if part_of is None else np.where(part_of == part, ink, 0).astype(np.uint8)
+        rows, filled = np.flatnonzero(own.any(axis=1)), np.flatnonzero(own.any(axis=0))
+        if not rows.size:
+            continue
+        own = own[rows[0] : rows[-1] + 1, filled[0] : filled[-1] + 1]
+        mass = own.sum(axis=0, dtype=np.float64)
+        x = component.x + int(filled[0])
+        centre = x + float((mass * np.arange(mass.size)).sum() / mass.sum())
+        pieces.append(_Piece(x, component.y + int(rows[0]), own, index, cuts[part], cuts[part + 1], centre))
+    return pieces
+
+
+_Seams = tuple[list[int], list[float], NDArray[np.int64]]
+_NO_SEAMS: _Seams = ([], [], np.zeros((0, 0), np.int64))
+
+
+def _seams(ink: Tensor, height: float, stroke: float) -> _Seams:
+    """Where to cut: columns at half height, stroke widths of ink on each seam, and the seams, int (height, count).
+
+    A seam runs from top to bottom through as little ink as it can, a step aside at most in each row. Two may join, but never
+    cross.
+    """
+    rows, width = ink.shape
+    half = rows // 2
+    cost = ink.astype(np.float32) / 255
+    upper, lower = _costs(cost[: half + 1]), _costs(cost[: half - 1 if half else None : -1])
+    total = upper[-1] + lower[-1] - cost[half]
+    reach = max(2, round(0.09 * height))
+    lowest = -cv2.dilate(-total[None, :], np.ones((1, 2 * reach + 1), np.uint8), borderType=cv2.BORDER_REPLICATE)[0]
+    candidates = np.flatnonzero((total <= lowest + 1e-6) & (total < _DEAREST_CUT * stroke))
+    chosen = _apart([int(x) for x in candidates], total, reach, 0.08 * height, width - 0.08 * height)
+    if not chosen:
+        return _NO_SEAMS
+    start = np.array(chosen)
+    seams = np.concatenate([_paths(upper, start)[:-1], _paths(lower, start)[::-1]])
+    parts = (np.arange(width)[None, :, None] > seams[:, None, :]).sum(axis=2)
+    masses = np.bincount(parts.ravel(), cost.ravel(), len(chosen) + 1)
+    least = 0.35 * stroke * height * 0.5
+    kept: list[int] = []
+    mass = 0.0
+    for index in range(len(chosen)):
+        mass += masses[index]
+        if mass >= least and masses[index + 1 :].sum() >= least:
+            kept.append(index)
+            mass = 0.0
+    return [chosen[index] for index in kept], [float(total[chosen[index]]) / stroke for index in kept], seams[:, kept]
+
+
+def _costs(cost: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The least ink on the way from the first row to each pixel."""
+    table = cost.copy()
+    for row in range(1, len(table)):
+        before = table[row - 1]
+        best = before.copy()
+        np.minimum(best[1:], before[:-1] + _LATERAL_COST, out=best[1:])
+        np.minimum(best[:-1], before[1:] + _LATERAL_COST, out=best[:-1])
+        table[row] += best
+    return table
+
+
+def _paths(table: NDArray[np.float32], start: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The cheapest ways from the first row to the columns `start` of the last: int (rows, count)."""
+    width = table.shape[1]
+    path = np.empty((len(table), len(start)), np.int64)
+    path[-1] = column = start
+    for row in range(len(table) - 2, -1, -1):
+        before = np.concatenate([[np.inf], table[row], [np.inf]])
+        ways = np.stack([before[column + 1], before[column] + _LATERAL_COST, before[column + 2] + _LATERAL_COST])
+        column = np.clip(column + np.array([0, -1, 1])[ways.argmin(axis=0)], 0, width - 1)
+        path[row] = column
+    return path
+
+
+def _apart(candidates: list[int], total: NDArray[np.float32], reach: int, low: float, high: float) -> list[int]:
+    """One of each run of equal candidates: its middle."""
+    runs: list[list[int]] = []
+    for x in candidates:
+        if runs and x - runs[-1][-1] <= reach:
+            runs[-1].append(x)
+        else:
+            runs.append([x])
+    middles = [run[len(run) // 2] for run in runs]
+    return [x for x in middles if low <= x <= high]
+
+
+# Hypotheses
+
+
+def _hypothesis(
+    pieces: list[_Piece], first: int, end: int, frame: tuple[float, float, float], scale: tuple[float, float]
+) -> Hypothesis | None:
+    """The pieces as one character, None where they are too wide, too flat or too far apart for one."""
+    run = pieces[first:end]
+    top, bottom, height = frame
+    x, y = min(piece.x for piece in run), min(piece.y for piece in run)
+    right, low = max(piece.right for piece in run), max(piece.bottom for piece in run)
+    gap = max((b.x - max(p.right for p in run[: i + 1]) for i, b in enumerate(run[1:])), default=0)
+    if right - x > _WIDEST * height or gap > _WIDEST_GAP * height or low - y < 0.3 * height:
+        return None
+    ink = np.zeros((low - y, right - x), np.uint8)
+    for piece in run:
+        window = ink[piece.y - y : piece.bottom - y, piece.x - x : piece.right - x]
+        np.maximum(window, piece.ink, out=window)
+    before, after = pieces[first - 1] if first else None, pieces[end] if end < len(pieces) else None
+    left_cut = max((p.left_cut for p in run if before and before.component == p.component and p.left_cut), default=0.0)
+    right_cut = max((p.right_cut for p in run if after and after.component == p.component and p.right_cut), default=0.0)
+    joined = [a.right_cut for a, b in zip(run, run[1:], strict=False) if a.component == b.component]
+    overlap = max(before.right - x if before else 0, right - after.x if after else 0, 0) / max(right - x, 1)
+    tallness, wideness = np.log((low - y) / height), np.log((right - x) / height)
+    geometry = np.array(
+        [1, tallness, tallness**2, wideness, wideness**2, abs(y - top) / height, abs(low - bottom) / height,
+         left_cut, right_cut, 3 - min(joined, default=3), max(gap, 0) / height, min(overlap, 1), len(run) - 1],
+        np.float32,
+    )  # fmt: skip
+    return Hypothesis(first, end, _scaled(x, y, right, low, scale), character_tensor(ink), geometry)
+
+
+def _as_speck(piece: _Piece, frame: tuple[float, float, float], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    top, bottom, height = frame
+    at_edge = piece.x == 0 or piece.y == 0 or piece.right == shape[1] or piece.bottom == shape[0]
+    mass = float(piece.ink.sum()) / 255 / height**2
+    high, wide = piece.ink.shape
+    return np.array(
+        [1, high / height, wide / height, (piece.y - top) / height, (piece.bottom - bottom) / height, mass, at_edge,
+         bool(piece.left_cut or piece.right_cut)],
+        np.float32,
+    )  # fmt: skip
+
+
+def _scaled(left: int, top: int, right: int, bottom: int, scale: tuple[float, float]) -> Box:
+    x, y = round(left * scale[0]), round(top * scale[1])
+    return x, y, max(1, round(right * scale[0]) - x), max(1, round(bottom * scale[1]) - y)
