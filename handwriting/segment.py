@@ -25,6 +25,8 @@ _WIDEST_GAP = 0.3  # inside a character, in heights
 _NARROWEST_TO_CUT = 0.45  # in heights: what is narrower is one character or less
 _DEAREST_CUT = 3.2  # in stroke widths of ink that a seam runs through
 _SPECK = 0.1  # in heights
+_SHARED_FROM = 0.9  # stroke widths: along a dearer cut, two characters may share a stroke
+_SHARED_WIDTH = 1.6  # of it, in stroke widths
 _LATERAL_COST = 0.08  # of a seam's step aside, in pixels of ink
 
 
@@ -54,33 +56,14 @@ class Line:
 
 
 GEOMETRY = ("one", "height", "height²", "width", "width²", "above", "below", "left cut", "right cut", "joined cut", "gap",
-            "overlap", "pieces")  # fmt: skip
+            "overlap", "pieces", "shared")  # fmt: skip
 SPECKS = ("one", "height", "width", "above", "below", "mass", "at edge", "was cut")
 
 
 @dataclass(frozen=True)
-class _Piece:
-    """Part of a component. `left_cut` and `right_cut` are the stroke widths of ink that were cut through there."""
-
-    x: int
-    y: int
-    ink: Tensor
-    component: int
-    left_cut: float
-    right_cut: float
-    centre: float
-
-    @property
-    def right(self) -> int:
-        return self.x + self.ink.shape[1]
-
-    @property
-    def bottom(self) -> int:
-        return self.y + self.ink.shape[0]
-
-
-@dataclass(frozen=True)
 class _Component:
+    """Ink and where it lies."""
+
     x: int
     y: int
     ink: Tensor
@@ -94,8 +77,25 @@ class _Component:
         return self.ink.shape[1]
 
     @property
+    def right(self) -> int:
+        return self.x + self.width
+
+    @property
     def bottom(self) -> int:
         return self.y + self.height
+
+
+@dataclass(frozen=True)
+class _Piece(_Component):
+    """Part of a component. `left_cut` and `right_cut` are the stroke widths of ink that were cut through there, and
+    `left_shared` and `right_shared` the neighbours' ink along the cut: touching characters may share a stroke."""
+
+    component: int
+    left_cut: float
+    right_cut: float
+    centre: float
+    left_shared: _Component | None
+    right_shared: _Component | None
 
 
 def segment(pixels: Pixels, polarity: Polarity = "auto") -> tuple[Line, ...]:
@@ -198,8 +198,10 @@ def _rows(components: list[_Component]) -> list[list[_Component]]:
         else:
             row.append(item)
     rows.sort(key=_middle)
+    bottom = max(item.bottom for item in components)
     for item in components:
-        if item.height >= 0.5 * height or max(item.height, item.width) < _SPECK * height:
+        is_rule = item.height < 0.12 * height and item.width > 3 * item.height and not 0.1 < item.y / bottom < 0.9
+        if is_rule or item.height >= 0.5 * height or max(item.height, item.width) < _SPECK * height:
             continue
         nearest = min(rows, key=lambda row: abs((item.y + item.bottom) / 2 - _middle(row)))
         if abs((item.y + item.bottom) / 2 - _middle(nearest)) < 0.85 * height:
@@ -227,8 +229,9 @@ def _line(row: list[_Component], scale: tuple[float, float], shape: tuple[int, .
     hypotheses = []
     for first in range(len(pieces)):
         for end in range(first + 1, min(first + _MOST_PIECES, len(pieces)) + 1):
-            if found := _hypothesis(pieces, first, end, (top, bottom, height), scale):
-                hypotheses.append(found)
+            for shared in _sharings(pieces[first], pieces[end - 1]):
+                if found := _hypothesis(pieces, first, end, shared, (top, bottom, height), scale):
+                    hypotheses.append(found)
     if not hypotheses:
         return None
     specks = np.stack([_as_speck(piece, (top, bottom, height), shape) for piece in pieces])
@@ -258,16 +261,31 @@ def _cut(component: _Component, index: int, height: float, stroke: float) -> lis
     cuts = [0.0, *costs, 0.0]
     pieces = []
     for part in range(len(columns) + 1):
-        own = ink if part_of is None else np.where(part_of == part, ink, 0).astype(np.uint8)
-        rows, filled = np.flatnonzero(own.any(axis=1)), np.flatnonzero(own.any(axis=0))
-        if not rows.size:
+        own = component if part_of is None else _part(component, part_of == part)
+        if own is None:
             continue
-        own = own[rows[0] : rows[-1] + 1, filled[0] : filled[-1] + 1]
-        mass = own.sum(axis=0, dtype=np.float64)
-        x = component.x + int(filled[0])
-        centre = x + float((mass * np.arange(mass.size)).sum() / mass.sum())
-        pieces.append(_Piece(x, component.y + int(rows[0]), own, index, cuts[part], cuts[part + 1], centre))
+        mass = own.ink.sum(axis=0, dtype=np.float64)
+        centre = own.x + float((mass * np.arange(mass.size)).sum() / mass.sum())
+        before = _beyond(component, seams, part - 1, -_SHARED_WIDTH * stroke) if cuts[part] > _SHARED_FROM else None
+        after = _beyond(component, seams, part, _SHARED_WIDTH * stroke) if cuts[part + 1] > _SHARED_FROM else None
+        pieces.append(_Piece(own.x, own.y, own.ink, index, cuts[part], cuts[part + 1], centre, before, after))
     return pieces
+
+
+def _part(component: _Component, mask: NDArray[np.bool_]) -> _Component | None:
+    """The component's ink under the mask, None where there is none."""
+    own = np.where(mask, component.ink, 0).astype(np.uint8)
+    rows, columns = np.flatnonzero(own.any(axis=1)), np.flatnonzero(own.any(axis=0))
+    if not rows.size:
+        return None
+    inside = own[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return _Component(component.x + int(columns[0]), component.y + int(rows[0]), inside)
+
+
+def _beyond(component: _Component, seams: NDArray[np.int64], seam: int, reach: float) -> _Component | None:
+    """The component's ink up to so many pixels to the right of the seam, or to its left where `reach` is negative."""
+    distance = np.arange(component.width)[None, :] - seams[:, seam, None]
+    return _part(component, (distance > min(reach, 0)) & (distance <= max(reach, 0)))
 
 
 _Seams = tuple[list[int], list[float], NDArray[np.int64]]
@@ -346,21 +364,34 @@ def _apart(candidates: list[int], total: NDArray[np.float32], reach: int, low: f
 # Hypotheses
 
 
+def _sharings(first: _Piece, last: _Piece) -> list[list[_Component]]:
+    """The ink of neighbours that a run of pieces may take beside its own."""
+    left, right = first.left_shared, last.right_shared
+    choices = [[], [left] if left else None, [right] if right else None, [left, right] if left and right else None]
+    return [choice for choice in choices if choice is not None]
+
+
 def _hypothesis(
-    pieces: list[_Piece], first: int, end: int, frame: tuple[float, float, float], scale: tuple[float, float]
+    pieces: list[_Piece],
+    first: int,
+    end: int,
+    shared: list[_Component],
+    frame: tuple[float, float, float],
+    scale: tuple[float, float],
 ) -> Hypothesis | None:
     """The pieces as one character, None where they are too wide, too flat or too far apart for one."""
     run = pieces[first:end]
+    parts = [*run, *shared]
     top, bottom, height = frame
-    x, y = min(piece.x for piece in run), min(piece.y for piece in run)
-    right, low = max(piece.right for piece in run), max(piece.bottom for piece in run)
+    x, y = min(part.x for part in parts), min(part.y for part in parts)
+    right, low = max(part.right for part in parts), max(part.bottom for part in parts)
     gap = max((b.x - max(p.right for p in run[: i + 1]) for i, b in enumerate(run[1:])), default=0)
     if right - x > _WIDEST * height or gap > _WIDEST_GAP * height or low - y < 0.3 * height:
         return None
     ink = np.zeros((low - y, right - x), np.uint8)
-    for piece in run:
-        window = ink[piece.y - y : piece.bottom - y, piece.x - x : piece.right - x]
-        np.maximum(window, piece.ink, out=window)
+    for part in parts:
+        window = ink[part.y - y : part.bottom - y, part.x - x : part.right - x]
+        np.maximum(window, part.ink, out=window)
     before, after = pieces[first - 1] if first else None, pieces[end] if end < len(pieces) else None
     left_cut = max((p.left_cut for p in run if before and before.component == p.component and p.left_cut), default=0.0)
     right_cut = max((p.right_cut for p in run if after and after.component == p.component and p.right_cut), default=0.0)
@@ -369,7 +400,7 @@ def _hypothesis(
     tallness, wideness = np.log((low - y) / height), np.log((right - x) / height)
     geometry = np.array(
         [1, tallness, tallness**2, wideness, wideness**2, abs(y - top) / height, abs(low - bottom) / height,
-         left_cut, right_cut, 3 - min(joined, default=3), max(gap, 0) / height, min(overlap, 1), len(run) - 1],
+         left_cut, right_cut, 3 - min(joined, default=3), max(gap, 0) / height, min(overlap, 1), len(run) - 1, len(shared)],
         np.float32,
     )  # fmt: skip
     return Hypothesis(first, end, _scaled(x, y, right, low, scale), character_tensor(ink), geometry)
