@@ -17,6 +17,10 @@ from handwriting.preprocess import Polarity, Tensor, character_tensor, ink_of
 Box = tuple[int, int, int, int]
 """x, y, width, height in pixels."""
 
+_Cut = tuple[float, bool]
+"""Stroke widths of ink that a seam runs through, and whether it crosses more than one stroke: that is inside a 0, say."""
+_UNCUT: _Cut = (0.0, False)
+
 _WORKING_SIZE = 1280  # pixels of the longer side while lines are looked for
 _WORKING_HEIGHT = 56  # pixels of a character while it is cut
 _MOST_PIECES = 4  # in a character
@@ -24,6 +28,8 @@ _WIDEST = 2.0  # of a character, in heights of the line's characters
 _WIDEST_GAP = 0.3  # inside a character, in heights
 _NARROWEST_TO_CUT = 0.45  # in heights: what is narrower is one character or less
 _DEAREST_CUT = 3.2  # in stroke widths of ink that a seam runs through
+_CHEAP_CUT = 1.4  # in stroke widths: a dearer seam must cost so much less than those beside it:
+_CLEAR_CUT = 0.8
 _SPECK = 0.1  # in heights
 _SHARED_FROM = 0.9  # stroke widths: along a dearer cut, two characters may share a stroke
 _SHARED_WIDTH = 1.6  # of it, in stroke widths
@@ -55,8 +61,8 @@ class Line:
     """float32 (piece_count, SPECKS): describes each piece, for telling whether it is no part of any character."""
 
 
-GEOMETRY = ("one", "height", "height²", "width", "width²", "above", "below", "left cut", "right cut", "joined cut", "gap",
-            "overlap", "pieces", "shared")  # fmt: skip
+GEOMETRY = ("one", "height", "height²", "width", "width²", "above", "below", "cuts", "double cuts",
+            "joined cut", "joined single", "gap", "overlap", "pieces", "shared")  # fmt: skip
 SPECKS = ("one", "height", "width", "above", "below", "mass", "at edge", "was cut")
 
 
@@ -87,12 +93,12 @@ class _Component:
 
 @dataclass(frozen=True)
 class _Piece(_Component):
-    """Part of a component. `left_cut` and `right_cut` are the stroke widths of ink that were cut through there, and
-    `left_shared` and `right_shared` the neighbours' ink along the cut: touching characters may share a stroke."""
+    """Part of a component. `left_shared` and `right_shared` are the neighbours' ink along the cut: touching characters may
+    share a stroke."""
 
     component: int
-    left_cut: float
-    right_cut: float
+    left_cut: _Cut
+    right_cut: _Cut
     centre: float
     left_shared: _Component | None
     right_shared: _Component | None
@@ -149,7 +155,7 @@ def _rules(mask: NDArray[np.uint8], length: int) -> NDArray[np.uint8]:
     if mask.shape[1] < length:
         return np.zeros_like(mask)
     grown = cv2.dilate(mask, np.ones((3, 1), np.uint8))
-    lines = cv2.morphologyEx(grown, cv2.MORPH_OPEN, np.ones((1, length), np.uint8)) & mask
+    lines = _reaching_the_edge(cv2.morphologyEx(grown, cv2.MORPH_OPEN, np.ones((1, length), np.uint8)) & mask)
     if not lines.any():
         return np.asarray(lines, np.uint8)
     columns = lines.sum(axis=0)
@@ -159,6 +165,15 @@ def _rules(mask: NDArray[np.uint8], length: int) -> NDArray[np.uint8]:
     thickness = min(thickness, 8)
     crossing = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((thickness + 3, 1), np.uint8))
     return np.asarray(lines & ~crossing & 1, np.uint8)
+
+
+def _reaching_the_edge(lines: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Without those that end inside the image: the flat bottoms of joined characters."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(lines, connectivity=8)
+    width = lines.shape[1]
+    rim = max(1, int(0.03 * width))
+    kept = [i for i in range(1, count) if stats[i, 0] <= rim or stats[i, 0] + stats[i, 2] >= width - rim]
+    return np.isin(labels, kept).astype(np.uint8)
 
 
 # Components and lines
@@ -258,7 +273,7 @@ def _cut(component: _Component, index: int, height: float, stroke: float) -> lis
     ink = component.ink
     columns, costs, seams = _seams(ink, height, stroke) if component.width > _NARROWEST_TO_CUT * height else _NO_SEAMS
     part_of = (np.arange(component.width)[None, :, None] > seams[:, None, :]).sum(axis=2) if len(columns) else None
-    cuts = [0.0, *costs, 0.0]
+    cuts = [_UNCUT, *costs, _UNCUT]
     pieces = []
     for part in range(len(columns) + 1):
         own = component if part_of is None else _part(component, part_of == part)
@@ -266,8 +281,8 @@ def _cut(component: _Component, index: int, height: float, stroke: float) -> lis
             continue
         mass = own.ink.sum(axis=0, dtype=np.float64)
         centre = own.x + float((mass * np.arange(mass.size)).sum() / mass.sum())
-        before = _beyond(component, seams, part - 1, -_SHARED_WIDTH * stroke) if cuts[part] > _SHARED_FROM else None
-        after = _beyond(component, seams, part, _SHARED_WIDTH * stroke) if cuts[part + 1] > _SHARED_FROM else None
+        before = _beyond(component, seams, part - 1, -_SHARED_WIDTH * stroke) if cuts[part][0] > _SHARED_FROM else None
+        after = _beyond(component, seams, part, _SHARED_WIDTH * stroke) if cuts[part + 1][0] > _SHARED_FROM else None
         pieces.append(_Piece(own.x, own.y, own.ink, index, cuts[part], cuts[part + 1], centre, before, after))
     return pieces
 
@@ -288,12 +303,12 @@ def _beyond(component: _Component, seams: NDArray[np.int64], seam: int, reach: f
     return _part(component, (distance > min(reach, 0)) & (distance <= max(reach, 0)))
 
 
-_Seams = tuple[list[int], list[float], NDArray[np.int64]]
+_Seams = tuple[list[int], list[_Cut], NDArray[np.int64]]
 _NO_SEAMS: _Seams = ([], [], np.zeros((0, 0), np.int64))
 
 
 def _seams(ink: Tensor, height: float, stroke: float) -> _Seams:
-    """Where to cut: columns at half height, stroke widths of ink on each seam, and the seams, int (height, count).
+    """Where to cut: columns at half height, what each seam cuts, and the seams, int (height, count).
 
     A seam runs from top to bottom through as little ink as it can, a step aside at most in each row. Two may join, but never
     cross.
@@ -305,7 +320,10 @@ def _seams(ink: Tensor, height: float, stroke: float) -> _Seams:
     total = upper[-1] + lower[-1] - cost[half]
     reach = max(2, round(0.09 * height))
     lowest = -cv2.dilate(-total[None, :], np.ones((1, 2 * reach + 1), np.uint8), borderType=cv2.BORDER_REPLICATE)[0]
-    candidates = np.flatnonzero((total <= lowest + 1e-6) & (total < _DEAREST_CUT * stroke))
+    wide = max(reach, round(0.25 * height))
+    around = cv2.dilate(total[None, :], np.ones((1, 2 * wide + 1), np.uint8), borderType=cv2.BORDER_REPLICATE)[0]
+    is_clear = (total < _CHEAP_CUT * stroke) | (around - total > _CLEAR_CUT * stroke)
+    candidates = np.flatnonzero((total <= lowest + 1e-6) & (total < _DEAREST_CUT * stroke) & is_clear)
     chosen = _apart([int(x) for x in candidates], total, reach, 0.08 * height, width - 0.08 * height)
     if not chosen:
         return _NO_SEAMS
@@ -321,7 +339,10 @@ def _seams(ink: Tensor, height: float, stroke: float) -> _Seams:
         if mass >= least and masses[index + 1 :].sum() >= least:
             kept.append(index)
             mass = 0.0
-    return [chosen[index] for index in kept], [float(total[chosen[index]]) / stroke for index in kept], seams[:, kept]
+    crossed = np.take_along_axis(cost, seams, axis=1) > 0.3
+    crossings = np.diff(crossed.astype(np.int8), axis=0, prepend=0) > 0
+    cuts = [(float(total[chosen[index]]) / stroke, bool(crossings[:, index].sum() > 1)) for index in kept]
+    return [chosen[index] for index in kept], cuts, seams[:, kept]
 
 
 def _costs(cost: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -393,14 +414,16 @@ def _hypothesis(
         window = ink[part.y - y : part.bottom - y, part.x - x : part.right - x]
         np.maximum(window, part.ink, out=window)
     before, after = pieces[first - 1] if first else None, pieces[end] if end < len(pieces) else None
-    left_cut = max((p.left_cut for p in run if before and before.component == p.component and p.left_cut), default=0.0)
-    right_cut = max((p.right_cut for p in run if after and after.component == p.component and p.right_cut), default=0.0)
+    left_cut = run[0].left_cut if before and before.component == run[0].component else _UNCUT
+    right_cut = run[-1].right_cut if after and after.component == run[-1].component else _UNCUT
     joined = [a.right_cut for a, b in zip(run, run[1:], strict=False) if a.component == b.component]
+    cheapest = min((cut[0] for cut in joined), default=3)
     overlap = max(before.right - x if before else 0, right - after.x if after else 0, 0) / max(right - x, 1)
     tallness, wideness = np.log((low - y) / height), np.log((right - x) / height)
     geometry = np.array(
         [1, tallness, tallness**2, wideness, wideness**2, abs(y - top) / height, abs(low - bottom) / height,
-         left_cut, right_cut, 3 - min(joined, default=3), max(gap, 0) / height, min(overlap, 1), len(run) - 1, len(shared)],
+         left_cut[0] + right_cut[0], left_cut[1] + right_cut[1], 3 - cheapest, any(not cut[1] for cut in joined),
+         max(gap, 0) / height, min(overlap, 1), len(run) - 1, len(shared)],
         np.float32,
     )  # fmt: skip
     return Hypothesis(first, end, _scaled(x, y, right, low, scale), character_tensor(ink), geometry)
@@ -413,7 +436,7 @@ def _as_speck(piece: _Piece, frame: tuple[float, float, float], shape: tuple[int
     high, wide = piece.ink.shape
     return np.array(
         [1, high / height, wide / height, (piece.y - top) / height, (piece.bottom - bottom) / height, mass, at_edge,
-         bool(piece.left_cut or piece.right_cut)],
+         bool(piece.left_cut[0] or piece.right_cut[0])],
         np.float32,
     )  # fmt: skip
 
