@@ -21,7 +21,8 @@ _CONFIDENCE_WEIGHTS = np.array([1.67, -0.19])
 _SPECK_WEIGHTS = np.array([-0.66, -2.12, -0.03, 1.83, -2.77, -1.63, 0.47, -0.9])
 _LEAST_PROBABLE = 1e-4  # of a label that is still considered
 _FREE_LABELS = 4  # considered for each hypothesis where nothing constrains them
-_FREE_WAYS = 24  # kept at each piece; with a constraint, of each state
+_FREE_WAYS = 16  # kept at each piece where nothing constrains them
+_LIGHTEST = 10.0  # of a free way, below the heaviest, in natural logarithms
 _MOST_WAYS = 600
 
 
@@ -136,7 +137,8 @@ def _along(
 ) -> dict[str, _Way]:
     """The ways to the end of the line."""
     odds, specks = odds_of_characters(line, scores), _odds_of_specks(line)
-    considered = [_considered(row, constraint) for row in scores]
+    is_free = constraint.is_none
+    considered = [_considered(row, is_free) for row in scores]
     at: list[dict[str, _Way]] = [started, *({} for _ in range(line.piece_count))]
     for piece in range(line.piece_count):
         starting = [index for index, hypothesis in enumerate(line.hypotheses) if hypothesis.first == piece]
@@ -145,7 +147,7 @@ def _along(
             _join(at[piece + 1], text, _Way(way.weight + skipped, way.best + skipped, way.state, way.choices))
             for index in starting:
                 for label, log_probability in considered[index]:
-                    state = way.state if constraint.is_none else constraint.step(way.state, labels[label])
+                    state = way.state if is_free else constraint.step(way.state, labels[label])
                     if state is None:
                         continue
                     gain = float(odds[index]) + log_probability
@@ -156,9 +158,9 @@ def _along(
     return dict(_pruned(at[-1], constraint, most))
 
 
-def _considered(row: NDArray[np.float32], constraint: Constraint) -> list[tuple[int, float]]:
+def _considered(row: NDArray[np.float32], is_free: bool) -> list[tuple[int, float]]:
     """The labels that a hypothesis may have, most probable first, and the logarithms of their probabilities."""
-    order = np.argsort(-row, kind="stable")[: _FREE_LABELS if constraint.is_none else None]
+    order = np.argsort(-row, kind="stable")[: _FREE_LABELS if is_free else None]
     return [(int(label), math.log(row[label])) for label in order if row[label] >= _LEAST_PROBABLE]
 
 
@@ -167,17 +169,17 @@ def _join(ways: dict[str, _Way], text: str, way: _Way) -> None:
     if known is None:
         ways[text] = way
         return
-    weight = float(np.logaddexp(known.weight, way.weight))
+    heavy, light = max(known.weight, way.weight), min(known.weight, way.weight)
     best = known if known.best >= way.best else way
-    ways[text] = _Way(weight, best.best, best.state, best.choices)
+    ways[text] = _Way(heavy + math.log1p(math.exp(light - heavy)), best.best, best.state, best.choices)
 
 
 def _pruned(ways: dict[str, _Way], constraint: Constraint, most: int) -> list[tuple[str, _Way]]:
     """The heaviest ways; of each state of the constraint enough that none is lost that may yet satisfy."""
     ordered = sorted(ways.items(), key=lambda item: -item[1].weight)
-    limit = max(_FREE_WAYS, 2 * most)
     if constraint.is_none:
-        return ordered[:limit]
+        limit = max(_FREE_WAYS, 2 * most)
+        return [item for item in ordered[:limit] if item[1].weight > ordered[0][1].weight - _LIGHTEST]
     counts: dict[State, int] = {}
     kept = []
     for text, way in ordered:

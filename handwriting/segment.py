@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from handwriting.errors import NoInk
+from handwriting.errors import NoInk, TooManyCharacters
 from handwriting.image import Pixels
 from handwriting.preprocess import Polarity, Tensor, character_tensor, ink_of
 
@@ -21,6 +21,10 @@ _Cut = tuple[float, bool]
 """Stroke widths of ink that a seam runs through, and whether it crosses more than one stroke: that is inside a 0, say."""
 _UNCUT: _Cut = (0.0, False)
 
+MOST_HYPOTHESES = 1024
+"""On a field: what is asked of the recogniser at once."""
+
+_MOST_COMPONENTS = 1500
 _WORKING_SIZE = 1280  # pixels of the longer side while lines are looked for
 _WORKING_HEIGHT = 56  # pixels of a character while it is cut
 _MOST_PIECES = 4  # in a character
@@ -109,6 +113,7 @@ def segment(pixels: Pixels, polarity: Polarity = "auto") -> tuple[Line, ...]:
 
     Raises:
         NoInk: nothing stands out from the paper as characters do.
+        TooManyCharacters: what may be a character is more than MOST_HYPOTHESES.
     """
     small = _resized(pixels, _WORKING_SIZE / max(pixels.shape))
     ink = _without_frame(ink_of(small, polarity, min(small.shape)))
@@ -122,7 +127,14 @@ def segment(pixels: Pixels, polarity: Polarity = "auto") -> tuple[Line, ...]:
     found = tuple(line for line in lines if line is not None)
     if not found:
         raise NoInk("nothing on the image stands out from its background as characters do")
+    count = sum(len(line.hypotheses) for line in found)
+    if count > MOST_HYPOTHESES:
+        raise _too_many(f"{count:,} places that may hold a character")
     return found
+
+
+def _too_many(what: str) -> TooManyCharacters:
+    return TooManyCharacters(f"the image holds {what}; send a line or a field of it, not a page")
 
 
 def _resized(pixels: Pixels, scale: float) -> Pixels:
@@ -192,6 +204,8 @@ def _components(ink: Tensor) -> list[_Component]:
             found.append(_Component(x, y, part))
     if not found:
         raise NoInk("nothing on the image stands out from its background as characters do")
+    if len(found) > _MOST_COMPONENTS:
+        raise _too_many(f"{len(found):,} strokes")
     return found
 
 
