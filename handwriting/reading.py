@@ -16,7 +16,9 @@ from handwriting.constraint import Constraint, State
 from handwriting.segment import Line
 
 # Fitted to the texts of 530 cheque amounts by maximum likelihood, with a model trained on MNIST; docs/accuracy.md.
-_GEOMETRY_WEIGHTS = np.array([1.9, 1.21, -1.48, -0.98, -2.12, -1.86, -3.94, -1.04, -0.24, 0.75, -1.07, -3.83, -3.39, -0.56, -0.82])
+_GEOMETRY_WEIGHTS = np.array(
+    [1.9, 1.21, -1.48, -0.98, -2.12, -1.86, -3.94, -1.04, -0.24, 0.75, -1.07, -3.83, -3.39, -0.56, -0.82]
+)
 _CONFIDENCE_WEIGHTS = np.array([1.67, -0.19])
 _SPECK_WEIGHTS = np.array([-0.66, -2.12, -0.03, 1.83, -2.77, -1.63, 0.47, -0.9])
 _LEAST_PROBABLE = 1e-4  # of a label that is still considered
@@ -84,7 +86,7 @@ def read(
 
 def odds_of_characters(line: Line, scores: NDArray[np.float32]) -> NDArray[np.float64]:
     """The logarithm of each hypothesis's odds of being a character, float64 (hypotheses)."""
-    return features(line, scores) @ np.concatenate([_GEOMETRY_WEIGHTS, _CONFIDENCE_WEIGHTS])
+    return np.asarray(features(line, scores) @ np.concatenate([_GEOMETRY_WEIGHTS, _CONFIDENCE_WEIGHTS]))
 
 
 def features(line: Line, scores: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -95,7 +97,7 @@ def features(line: Line, scores: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _odds_of_specks(line: Line) -> NDArray[np.float64]:
-    return line.specks.astype(np.float64) @ _SPECK_WEIGHTS
+    return np.asarray(line.specks.astype(np.float64) @ _SPECK_WEIGHTS)
 
 
 def _all_ways(line: Line, scores: NDArray[np.float32]) -> float:

@@ -5,6 +5,7 @@ run of neighbouring pieces that may form a character; which runs do is for the r
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -34,6 +35,7 @@ _NARROWEST_TO_CUT = 0.45  # in heights: what is narrower is one character or les
 _DEAREST_CUT = 3.2  # in stroke widths of ink that a seam runs through
 _CHEAP_CUT = 1.4  # in stroke widths: a dearer seam must cost so much less than those beside it:
 _CLEAR_CUT = 0.8
+_NOTCH = 0.2  # how much narrower a notch is than what lies on both sides, in heights
 _SPECK = 0.1  # in heights
 _SHARED_FROM = 0.9  # stroke widths: along a dearer cut, two characters may share a stroke
 _SHARED_WIDTH = 1.6  # of it, in stroke widths
@@ -80,11 +82,11 @@ class _Component:
 
     @property
     def height(self) -> int:
-        return self.ink.shape[0]
+        return len(self.ink)
 
     @property
     def width(self) -> int:
-        return self.ink.shape[1]
+        return int(self.ink.shape[1])
 
     @property
     def right(self) -> int:
@@ -329,7 +331,7 @@ def _seams(ink: Tensor, height: float, stroke: float) -> _Seams:
     """
     rows, width = ink.shape
     half = rows // 2
-    cost = ink.astype(np.float32) / 255
+    cost = ink.astype(np.float32) * np.float32(1 / 255)
     upper, lower = _costs(cost[: half + 1]), _costs(cost[: half - 1 if half else None : -1])
     total = upper[-1] + lower[-1] - cost[half]
     reach = max(2, round(0.09 * height))
@@ -338,11 +340,17 @@ def _seams(ink: Tensor, height: float, stroke: float) -> _Seams:
     around = cv2.dilate(total[None, :], np.ones((1, 2 * wide + 1), np.uint8), borderType=cv2.BORDER_REPLICATE)[0]
     is_clear = (total < _CHEAP_CUT * stroke) | (around - total > _CLEAR_CUT * stroke)
     candidates = np.flatnonzero((total <= lowest + 1e-6) & (total < _DEAREST_CUT * stroke) & is_clear)
-    chosen = _apart([int(x) for x in candidates], total, reach, 0.08 * height, width - 0.08 * height)
-    if not chosen:
+    low, high = 0.08 * height, width - 0.08 * height
+    chosen = _apart(candidates.tolist(), reach, low, high)
+    notches = _apart([x for x in _notches(ink, height) if all(abs(x - other) > reach for other in chosen)], reach, low, high)
+    if not chosen and not notches:
         return _NO_SEAMS
-    start = np.array(chosen)
+    start = np.array(chosen, np.int64)
     seams = np.concatenate([_paths(upper, start)[:-1], _paths(lower, start)[::-1]])
+    seams = np.concatenate([seams, np.tile(np.array(notches, np.int64), (rows, 1))], axis=1)
+    chosen += notches
+    order = np.argsort(chosen, kind="stable")
+    chosen, seams = [chosen[index] for index in order], seams[:, order]
     parts = (np.arange(width)[None, :, None] > seams[:, None, :]).sum(axis=2)
     masses = np.bincount(parts.ravel(), cost.ravel(), len(chosen) + 1)
     least = 0.35 * stroke * height * 0.5
@@ -384,7 +392,21 @@ def _paths(table: NDArray[np.float32], start: NDArray[np.int64]) -> NDArray[np.i
     return path
 
 
-def _apart(candidates: list[int], total: NDArray[np.float32], reach: int, low: float, high: float) -> list[int]:
+def _notches(ink: Tensor, height: float) -> list[int]:
+    """Columns where the outline narrows from above and below: between two 0 that share a side, where no seam is cheap."""
+    mask = ink > 127
+    rows = np.arange(ink.shape[0])[:, None]
+    extent = np.where(mask, rows, -1).max(axis=0) - np.where(mask, rows, ink.shape[0]).min(axis=0)
+    reach = max(3, round(0.2 * height))
+    kernel = np.ones((1, 2 * reach + 1), np.uint8)
+    profile = extent[None, :].astype(np.float32)
+    lowest = cv2.erode(profile, kernel[:, reach // 2 : -(reach // 2)], borderType=cv2.BORDER_REPLICATE)[0]
+    beside = [cv2.dilate(profile, kernel[:, reach:], anchor=(at, 0), borderType=cv2.BORDER_REPLICATE)[0] for at in (0, reach)]
+    depth = np.minimum(*beside) - profile[0]
+    return np.flatnonzero((profile[0] <= lowest) & (depth > _NOTCH * height)).tolist()
+
+
+def _apart(candidates: list[int], reach: int, low: float, high: float) -> list[int]:
     """One of each run of equal candidates: its middle."""
     runs: list[list[int]] = []
     for x in candidates:
@@ -430,7 +452,7 @@ def _hypothesis(
     before, after = pieces[first - 1] if first else None, pieces[end] if end < len(pieces) else None
     left_cut = run[0].left_cut if before and before.component == run[0].component else _UNCUT
     right_cut = run[-1].right_cut if after and after.component == run[-1].component else _UNCUT
-    joined = [a.right_cut for a, b in zip(run, run[1:], strict=False) if a.component == b.component]
+    joined = [a.right_cut for a, b in pairwise(run) if a.component == b.component]
     cheapest = min((cut[0] for cut in joined), default=3)
     overlap = max(before.right - x if before else 0, right - after.x if after else 0, 0) / max(right - x, 1)
     tallness, wideness = np.log((low - y) / height), np.log((right - x) / height)

@@ -23,7 +23,9 @@ def typical() -> NDArray[np.float32]:
 def line(runs: list[tuple[int, int]], pieces: int) -> Line:
     specks = np.tile(np.array([1, 1, 0.6, 0, 0, 0.2, 0, 0], np.float32), (pieces, 1))
     assert specks.shape[1] == len(SPECKS)
-    hypotheses = tuple(Hypothesis(first, end, (first * 10, 0, 10 * (end - first), 20), TENSOR, typical()) for first, end in runs)
+    hypotheses = tuple(
+        Hypothesis(first, end, (first * 10, 0, 10 * (end - first), 20), TENSOR, typical()) for first, end in runs
+    )
     return Line((0, 0, pieces * 10, 20), pieces, hypotheses, specks)
 
 
@@ -119,7 +121,9 @@ def test_the_search_finds_what_trying_all_finds() -> None:
         key=lambda text: sum(np.log(scores[0][place, digit] + 1e-9) for place, digit in enumerate(text)),
     )
 
-    found = read(lattice, scores, DIGITS, Constraint(length=4, pattern=parse_pattern("".join(map(str, best[:2])) + r"\d\d")), 50)
+    found = read(
+        lattice, scores, DIGITS, Constraint(length=4, pattern=parse_pattern("".join(map(str, best[:2])) + r"\d\d")), 50
+    )
 
     assert found.readings[0].text.startswith("".join(map(str, best[:2])))
     assert "".join(map(str, best)) in [reading.text for reading in found.readings]
