@@ -26,6 +26,7 @@ _FREE_LABELS = 4  # considered for each hypothesis where nothing constrains them
 _FREE_WAYS = 16  # kept at each piece where nothing constrains them
 _LIGHTEST = 10.0  # of a free way, below the heaviest, in natural logarithms
 _MOST_WAYS = 600
+_MOST_STEPS = 200_000  # in a search: a second or so
 
 
 @dataclass(frozen=True)
@@ -118,9 +119,10 @@ def _search(
 ) -> list[tuple[str, _Way]]:
     """The texts that satisfy, best first; none is empty."""
     ways = {"": _Way(0.0, 0.0, constraint.start, ())}
+    steps = _MOST_STEPS // sum(line.piece_count for line in lines)
     for number, (line, own) in enumerate(zip(lines, scores, strict=True)):
         started = {text + "\n" if text and text[-1] != "\n" else text: way for text, way in ways.items()}
-        ways = _along(number, line, own, labels, constraint, most, started)
+        ways = _along(number, line, own, labels, constraint, most, steps, started)
     ended: dict[str, _Way] = {}
     for text, way in ways.items():
         if way.choices and constraint.accepts(way.state):
@@ -135,21 +137,28 @@ def _along(
     labels: Sequence[str],
     constraint: Constraint,
     most: int,
+    steps: int,
     started: dict[str, _Way],
 ) -> dict[str, _Way]:
-    """The ways to the end of the line."""
+    """The ways to the end of the line, in about so many steps for each piece."""
     odds, specks = odds_of_characters(line, scores), _odds_of_specks(line)
     is_free = constraint.is_none
     considered = [_considered(row, is_free) for row in scores]
+    after: dict[tuple[State, int], State | None] = {}
     at: list[dict[str, _Way]] = [started, *({} for _ in range(line.piece_count))]
     for piece in range(line.piece_count):
         starting = [index for index, hypothesis in enumerate(line.hypotheses) if hypothesis.first == piece]
-        for text, way in _pruned(at[piece], constraint, most):
+        affordable = steps // max(1, sum(len(considered[index]) for index in starting))
+        for text, way in _pruned(at[piece], constraint, most)[: max(affordable, 8)]:
             skipped = float(specks[piece])
             _join(at[piece + 1], text, _Way(way.weight + skipped, way.best + skipped, way.state, way.choices))
             for index in starting:
                 for label, log_probability in considered[index]:
-                    state = way.state if is_free else constraint.step(way.state, labels[label])
+                    state: State | None = way.state
+                    if not is_free:
+                        if (way.state, label) not in after:
+                            after[way.state, label] = constraint.step(way.state, labels[label])
+                        state = after[way.state, label]
                     if state is None:
                         continue
                     gain = float(odds[index]) + log_probability

@@ -1,6 +1,7 @@
 """The search through a lattice."""
 
 import itertools
+import time
 
 import numpy as np
 import pytest
@@ -111,6 +112,17 @@ def test_a_labels_every_character_counts() -> None:
     found = read([line([(0, 1)], 1)], [row], ("ab", "c"), Constraint(length=2))
 
     assert [reading.text for reading in found.readings] == ["ab"]
+
+
+def test_a_long_line_under_a_check_with_many_classes_is_bounded() -> None:
+    random = np.random.default_rng(1)
+    runs = [(first, end) for first in range(60) for end in range(first + 1, min(first + 4, 60) + 1)]
+    scores = random.dirichlet(np.full(36, 0.2), len(runs)).astype(np.float32)
+    start = time.process_time()
+
+    read([line(runs, 60)], [scores], DIGITS + "ABCDEFGHIJKLMNOPQRSTUVWXYZ", Constraint(check="mod97"), 50)
+
+    assert time.process_time() - start < 10
 
 
 def test_the_search_finds_what_trying_all_finds() -> None:
