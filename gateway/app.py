@@ -8,12 +8,13 @@ from time import perf_counter
 from flask import Flask, Response, g, request
 from ulid import ULID
 
-from gateway.api import models, operations, predict
+from gateway.api import models, operations, predict, read
 from gateway.api.responses import problem_response
 from gateway.budget import PixelBudget
 from gateway.catalogue import Catalogue
 from gateway.errors import ProblemError, to_problem
 from gateway.metrics import Metrics, Stages
+from gateway.reader import Reader
 from gateway.recognizer import Recognizer
 from gateway.settings import Settings
 from tfserving.client import ModelClient
@@ -32,8 +33,9 @@ def create_app(
     metrics = Metrics()
     client = model_client or ModelClient(settings.model_server)
     catalogue = Catalogue(client, settings.model_names, metrics)
-    recognizer = Recognizer(catalogue, PixelBudget(settings.decoding_pixels), metrics)
-    app.register_blueprint(predict.blueprint(recognizer, settings))
+    budget = PixelBudget(settings.decoding_pixels)
+    app.register_blueprint(predict.blueprint(Recognizer(catalogue, budget, metrics), settings))
+    app.register_blueprint(read.blueprint(Reader(catalogue, budget, metrics), settings))
     app.register_blueprint(models.blueprint(catalogue, settings))
     app.register_blueprint(operations.blueprint(catalogue, settings, metrics, is_draining))
     app.extensions["metrics"] = metrics

@@ -88,6 +88,21 @@ class Catalogue:
             raise InvalidResponse(f"model {model} answered scores that are no probabilities")
         return scores, prediction.version
 
+    def scores_by_class(
+        self, tensors: NDArray[np.uint8], model: str, version: int | str | None, deadline: Deadline
+    ) -> tuple[NDArray[np.float32], Classes, int]:
+        """`scores`, with the classes of the version that gave them.
+
+        Raises:
+            ServingError: no believable answer came in time.
+        """
+        scores, answered = self.scores(tensors, model, version, deadline)
+        classes = self.classes_of(model, answered, deadline)
+        if scores.shape[1] != len(classes.labels):
+            self.forget(model, answered)
+            raise InvalidResponse(f"model {model} answered {scores.shape[1]} scores for {len(classes.labels)} classes")
+        return scores, classes, answered
+
     def classes_of(self, model: str, version: int, deadline: Deadline) -> Classes:
         """The version's classes, asked for once.
 

@@ -8,7 +8,7 @@ from typing import Any
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
 
 from gateway.budget import Overloaded
-from handwriting.errors import ImageTooLarge, InvalidBase64, NoInk, UnsupportedImage
+from handwriting.errors import ImageTooLarge, InvalidBase64, NoInk, TooManyCharacters, UnsupportedImage
 from tfserving.errors import (
     ContractMismatch,
     DeadlineExceeded,
@@ -32,6 +32,7 @@ TITLES = {
     "payload_too_large": "The request is too large",
     "image_too_large": "The image has too many pixels",
     "too_many_images": "The batch holds too many images",
+    "too_many_characters": "The field holds too much",
     "unsupported_media_type": "The content type is not accepted",
     "unsupported_image": "The image cannot be read",
     "no_ink": "There is nothing on the image",
@@ -76,6 +77,7 @@ class Problem:
 _MEANINGS: tuple[tuple[type[Exception], int, str], ...] = (
     (InvalidBase64, 400, "invalid_base64"),
     (ImageTooLarge, 413, "image_too_large"),
+    (TooManyCharacters, 413, "too_many_characters"),
     (UnsupportedImage, 415, "unsupported_image"),
     (NoInk, 422, "no_ink"),
     (Overloaded, 503, "overloaded"),

@@ -1,6 +1,6 @@
 """Images → what they say: decode, preprocess, predict, rank. Knows no HTTP."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,6 @@ from gateway.metrics import Metrics, Stages
 from handwriting import image
 from handwriting.errors import ImageError
 from handwriting.preprocess import Polarity, Tensor, to_tensor
-from tfserving.errors import InvalidResponse
 
 
 @dataclass(frozen=True)
@@ -85,16 +84,12 @@ class Recognizer:
             version = self._catalogue.resolve(options.model, options.version, deadline)
             return Answer(options.model, version, tuple(item for item in prepared if not isinstance(item, np.ndarray)))
         with stages.measure("predict"):
-            scores, version = self._catalogue.scores(np.stack(tensors), options.model, options.version, deadline)
-            classes = self._catalogue.classes_of(options.model, version, deadline)
-            if scores.shape[1] != len(classes.labels):
-                self._catalogue.forget(options.model, version)
-                raise InvalidResponse(
-                    f"model {options.model} answered {scores.shape[1]} scores for {len(classes.labels)} classes"
-                )
+            scores, classes, version = self._catalogue.scores_by_class(
+                np.stack(tensors), options.model, options.version, deadline
+            )
         recognitions = iter([rank(row, classes, options.top_k) for row in scores])
         results = tuple(next(recognitions) if isinstance(item, np.ndarray) else item for item in prepared)
-        self._count(options.model, version, results)
+        count(self._metrics, options.model, version, [item for item in results if isinstance(item, Recognition)])
         return Answer(options.model, version, results)
 
     def _prepare(
@@ -116,19 +111,20 @@ class Recognizer:
             self._metrics.shed.labels("decoding").inc()
             return error
 
-    def _count(self, model: str, version: int, results: Sequence[Recognition | ImageError | Overloaded]) -> None:
-        for result in results:
-            if isinstance(result, Recognition):
-                self._metrics.predictions.labels(model, str(version), result.prediction).inc()
-                self._metrics.confidence.labels(model, str(version)).observe(result.confidence)
-                if result.rejected:
-                    self._metrics.rejected.labels(model, str(version)).inc()
+
+def count(metrics: Metrics, model: str, version: int, recognitions: Iterable[Recognition]) -> None:
+    """Puts the recognitions into the metrics."""
+    for recognition in recognitions:
+        metrics.predictions.labels(model, str(version), recognition.prediction).inc()
+        metrics.confidence.labels(model, str(version)).observe(recognition.confidence)
+        if recognition.rejected:
+            metrics.rejected.labels(model, str(version)).inc()
 
 
-def rank(scores: NDArray[np.float32], classes: Classes, top_k: int | None) -> Recognition:
-    """The most probable class of one image; `scores` has shape (K,). All probabilities in the order of the classes, or
-    the `top_k` largest, largest first."""
-    best = int(scores.argmax())
+def rank(scores: NDArray[np.float32], classes: Classes, top_k: int | None, chosen: int | None = None) -> Recognition:
+    """The most probable class of one image, or the one with the index `chosen`; `scores` has shape (K,). All probabilities in
+    the order of the classes, or the `top_k` largest, largest first."""
+    best = int(scores.argmax()) if chosen is None else chosen
     confidence = round(float(scores[best]), 6)
     shown = range(len(scores)) if top_k is None else np.argsort(-scores, kind="stable")[:top_k].tolist()
     probabilities = {classes.labels[index]: round(float(scores[index]), 6) for index in shown}

@@ -4,6 +4,7 @@ ImageError
 ├── InvalidBase64      not base64
 ├── ImageTooLarge      more bytes or pixels than are accepted
 ├── UnsupportedImage   not an image, of a format that is not accepted, or truncated
+├── TooManyCharacters  more of them on a field than are read at once
 └── NoInk              nothing on it to recognise
 """
 
@@ -22,6 +23,10 @@ class ImageTooLarge(ImageError):
 
 class UnsupportedImage(ImageError):
     """The bytes are no image, one of a format that is not accepted, or a truncated one."""
+
+
+class TooManyCharacters(ImageError):
+    """The field holds more than is read at once."""
 
 
 class NoInk(ImageError):

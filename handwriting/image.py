@@ -57,6 +57,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_SIDEWAYS = (5, 6, 7, 8)
 _TRANSPARENT_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
 
 
@@ -65,10 +66,17 @@ class OpenImage:
 
     def __init__(self, image: Image.Image) -> None:
         self._image = image
+        self._size = image.size
         self.pixel_count = image.width * image.height
 
-    def decode(self) -> Pixels:
-        """The image in grey, upright, over its paper where it is transparent; a large one reduced to about WORKING_SIZE.
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        """Width and height of the image as it is looked at, before any reduction; known once it is decoded."""
+        width, height = self._size
+        return (height, width) if self._image.getexif().get(_ORIENTATION, 1) in _SIDEWAYS else (width, height)
+
+    def decode(self, longest: int = WORKING_SIZE) -> Pixels:
+        """The image in grey, upright, over its paper where it is transparent; a large one reduced towards `longest` pixels.
 
         Raises:
             UnsupportedImage: it is truncated or otherwise broken.
@@ -78,9 +86,9 @@ class OpenImage:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 if image.format == "JPEG":
-                    image.draft("L", (WORKING_SIZE, WORKING_SIZE))
+                    image.draft("L", (longest, longest))
                 image.load()
-                return _reduced(_upright(image, _in_grey(image)))
+                return _reduced(_upright(image, _in_grey(image)), longest)
         except Exception as error:  # Pillow's parsers raise a dozen kinds on a broken file
             raise UnsupportedImage(f"the {image.format} image is truncated or broken: {error}") from error
 
@@ -208,6 +216,6 @@ def _to_eight_bits(values: NDArray[np.generic]) -> Pixels:
     return eight
 
 
-def _reduced(image: Image.Image) -> Pixels:
-    factor = max(image.size) // WORKING_SIZE
+def _reduced(image: Image.Image, longest: int) -> Pixels:
+    factor = max(image.size) // longest
     return np.asarray(image.reduce(factor) if factor > 1 else image)

@@ -39,10 +39,29 @@ def to_tensor(pixels: Pixels, polarity: Polarity = "auto") -> Tensor:
     Raises:
         NoInk: nothing stands out from the paper.
     """
-    small = _reduced(pixels)
-    is_dark = _is_dark_on_light(small) if polarity == "auto" else polarity == "dark_on_light"
-    character = _most_central(_ink(_levelled(small, is_dark)))
-    return _centred(_boxed(_thickened(_cropped(character))))
+    return character_tensor(_most_central(ink_of(_reduced(pixels), polarity)))
+
+
+def ink_of(pixels: Pixels, polarity: Polarity = "auto", extent: int | None = None) -> Tensor:
+    """How much ink lies on each pixel, whatever light falls on it: uint8 of the same shape, paper 0, ink 255.
+
+    No stroke is nearly half as wide as `extent` pixels; without it, as the longer side.
+
+    Raises:
+        NoInk: nothing stands out from the paper.
+    """
+    extent = extent or max(pixels.shape)
+    is_dark = _is_dark_on_light(pixels, extent) if polarity == "auto" else polarity == "dark_on_light"
+    return _ink(_levelled(pixels, is_dark, extent))
+
+
+def character_tensor(ink: Tensor) -> Tensor:
+    """One character's ink, of any size, as the model sees it: uint8, shape (28, 28).
+
+    Raises:
+        NoInk: there is none.
+    """
+    return _centred(_boxed(_thickened(_cropped(ink))))
 
 
 def _reduced(pixels: Pixels) -> Pixels:
@@ -53,14 +72,14 @@ def _reduced(pixels: Pixels) -> Pixels:
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _is_dark_on_light(pixels: Pixels) -> bool:
+def _is_dark_on_light(pixels: Pixels, extent: int) -> bool:
     """Which of the two is the ink: what is rare, stands out from its surroundings, and is not at the border.
 
     Against the wide blur of its surroundings paper deviates a little and ink a lot the other way, so the deviations are
     skewed towards the ink, however the light falls off; thick strokes that fill the image are told by the border.
     """
-    small = _background_scale(pixels).astype(np.float32)
-    sigma = max(small.shape) / 5
+    small = _background_scale(pixels, extent).astype(np.float32)
+    sigma = min(extent, _BACKGROUND_SIZE) / 5
     deviation = small - cv2.GaussianBlur(small, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
     spread = float(deviation.std())
     if spread < 1e-3:
@@ -71,14 +90,14 @@ def _is_dark_on_light(pixels: Pixels) -> bool:
     return border_brightness - skewness > 0
 
 
-def _levelled(pixels: Pixels, is_dark_on_light: bool) -> Pixels:
+def _levelled(pixels: Pixels, is_dark_on_light: bool, extent: int) -> Pixels:
     """How far each pixel stands out from its paper, whatever light falls on it: 0 paper, 255 the most that there can be.
 
     Dark ink takes away a share of the light, so it is measured as a share; bright ink on dark adds to it.
     """
     if not is_dark_on_light:
-        return np.asarray(cv2.subtract(pixels, _background(pixels)), np.uint8)
-    paper = 255 - _background(255 - pixels)
+        return np.asarray(cv2.subtract(pixels, _background(pixels, extent)), np.uint8)
+    paper = 255 - _background(255 - pixels, extent)
     return 255 - np.asarray(cv2.divide(pixels, np.maximum(paper, 1), scale=255), np.uint8)
 
 
@@ -102,13 +121,13 @@ def _ink(ink: Pixels) -> Tensor:
     return np.where(near > 0, np.rint(scaled), 0).astype(np.uint8)
 
 
-def _background(pixels: Pixels) -> Pixels:
+def _background(pixels: Pixels, extent: int) -> Pixels:
     """The dark paper as it would be without the ink: strokes opened away on a small copy, then smoothed.
 
     An opening follows a slope of light, but at the border only if the slope goes on beyond it: hence the odd reflection.
     """
-    small = _background_scale(pixels).astype(np.int16)
-    kernel = _background_kernel(small)
+    small = _background_scale(pixels, extent).astype(np.int16)
+    kernel = _background_kernel(min(extent, _BACKGROUND_SIZE))
     rim = kernel.shape[0]
     edges = cv2.copyMakeBorder(small, rim, rim, rim, rim, cv2.BORDER_REPLICATE)
     mirrored = cv2.copyMakeBorder(small, rim, rim, rim, rim, cv2.BORDER_REFLECT_101)
@@ -117,17 +136,17 @@ def _background(pixels: Pixels) -> Pixels:
     return np.asarray(cv2.resize(smooth, pixels.shape[::-1], interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def _background_scale(pixels: Pixels) -> Pixels:
-    factor = max(pixels.shape) / _BACKGROUND_SIZE
+def _background_scale(pixels: Pixels, extent: int) -> Pixels:
+    factor = extent / _BACKGROUND_SIZE
     if factor <= 1:
         return pixels
     size = (max(1, round(pixels.shape[1] / factor)), max(1, round(pixels.shape[0] / factor)))
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _background_kernel(small: NDArray[np.int16]) -> NDArray[np.uint8]:
-    """Wider than any stroke: a bit under half of the image."""
-    side = max(3, int(max(small.shape) * 0.45)) | 1
+def _background_kernel(extent: int) -> NDArray[np.uint8]:
+    """Wider than any stroke: a bit under half of the extent."""
+    side = max(3, int(extent * 0.45)) | 1
     return np.ones((side, side), np.uint8)
 
 

@@ -10,14 +10,14 @@ import click
 from handwriting.image import to_base64
 
 
-def recognise(url: str, file: bytes, options: dict[str, Any]) -> dict[str, Any]:
-    """The gateway's answer for the image file.
+def ask(url: str, path: str, file: bytes, options: dict[str, Any]) -> dict[str, Any]:
+    """The answer for the image file of the gateway at the URL, on the path /v1/predict or /v1/read.
 
     Raises:
         ClickException: it refused, with its reason, or nothing answers at the URL.
     """
     body = json.dumps({"image": to_base64(file), **options}).encode()
-    request = urllib.request.Request(f"{url}/v1/predict", body, {"Content-Type": "application/json"})
+    request = urllib.request.Request(f"{url}{path}", body, {"Content-Type": "application/json"})
     try:
         with urllib.request.urlopen(request, timeout=35) as response:
             answer: dict[str, Any] = json.load(response)

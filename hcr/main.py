@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,13 @@ _model_server = click.option(
     help="The model servers to ask [default: those of the running hcr up, or GATEWAY_MODEL_SERVER].",
 )
 _url = click.option("--url", help="The gateway's URL [default: that of the running hcr up].")
+_files = click.argument("files", nargs=-1, required=True, type=click.Path(dir_okay=False, path_type=Path))
+_model = click.option("--model", help="The model [default: the gateway's].")
+_version = click.option("--version", "model_version", help="A version's number or label [default: stable].")
+_polarity = click.option(
+    "--polarity", type=click.Choice(["auto", "dark_on_light", "light_on_dark"]), default="auto", show_default=True
+)
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print the gateway's answers, one line of JSON each.")
 _seed = click.option("--seed", type=int, help="The random seed [default: the recipe's].")
 
 
@@ -132,41 +140,42 @@ def serve(host: str | None, port: int | None, model_server: str | None) -> None:
 
 
 @cli.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--model", help="The model [default: the gateway's].")
-@click.option("--version", "model_version", help="A version's number or label [default: stable].")
-@click.option("--polarity", type=click.Choice(["auto", "dark_on_light", "light_on_dark"]), default="auto", show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="Print the gateway's answers, one line of JSON each.")
+@_files
+@_model
+@_version
+@_polarity
+@_as_json
 @_url
 def predict(
     files: tuple[Path, ...], model: str | None, model_version: str | None, polarity: str, as_json: bool, url: str | None
 ) -> None:
     """Recognise the character on each of FILES."""
-    import json
-
-    from hcr.ask import recognise
-
     wanted = {"model": model, "version": _number_or_label(model_version), "polarity": polarity}
-    options = {name: value for name, value in wanted.items() if value is not None}
-    failed = False
-    for file in files:
-        try:
-            data = file.read_bytes()
-            answer = recognise(url or state.gateway_url(), data, options)
-        except OSError as error:
-            click.echo(f"{file}: {error.strerror}", err=True)
-            failed = True
-        except click.ClickException as error:
-            click.echo(f"{file}: {error.message}", err=True)
-            failed = True
-        else:
-            click.echo(
-                json.dumps({"file": str(file), **answer}, ensure_ascii=False)
-                if as_json
-                else _told(file, data, polarity, answer)
-            )
-    if failed:
-        sys.exit(1)
+    _ask_about("/v1/predict", files, url, wanted, as_json, lambda file, data, answer: _told(file, data, polarity, answer))
+
+
+@cli.command()
+@_files
+@_model
+@_version
+@_polarity
+@click.option("--length", type=click.IntRange(1, 256), help="How many characters the text has.")
+@click.option("--pattern", help="What the text is like, such as '[A-Z]{2}\\d{3,4}'.")
+@click.option("--charset", help="The characters that may occur, such as 0123456789.")
+@click.option("--check", type=click.Choice(["luhn", "mod97", "mod11"]), help="The check digits that the text carries.")
+@click.option("--candidates", type=click.IntRange(1, 50), help="How many readings to give [default: 5].")
+@_as_json
+@_url
+def read(
+    files: tuple[Path, ...], model: str | None, model_version: str | None, polarity: str, length: int | None,
+    pattern: str | None, charset: str | None, check: str | None, candidates: int | None, as_json: bool, url: str | None,
+) -> None:  # fmt: skip
+    """Read the line or field of characters on each of FILES; a character in [brackets] is one that the model rejects."""
+    wanted = {
+        "model": model, "version": _number_or_label(model_version), "polarity": polarity, "length": length,
+        "pattern": pattern, "charset": charset, "check": check, "max_candidates": candidates,
+    }  # fmt: skip
+    _ask_about("/v1/read", files, url, wanted, as_json, lambda file, _, answer: _told_text(file, answer))
 
 
 @cli.command()
@@ -269,6 +278,38 @@ def prune(model: str, keep: int, repository: Path) -> None:
     click.echo(f"deleted of {model}: {', '.join(map(str, gone))}" if gone else f"nothing of {model} to delete")
 
 
+def _ask_about(
+    path: str,
+    files: tuple[Path, ...],
+    url: str | None,
+    wanted: dict[str, Any],
+    as_json: bool,
+    told: Callable[[Path, bytes, dict[str, Any]], str],
+) -> None:
+    """Prints what the gateway says about each file, and fails in the end if it refused one."""
+    import json
+
+    from hcr.ask import ask
+
+    options = {name: value for name, value in wanted.items() if value is not None}
+    failed = False
+    for file in files:
+        try:
+            data = file.read_bytes()
+            answer = ask(url or state.gateway_url(), path, data, options)
+        except OSError as error:
+            click.echo(f"{file}: {error.strerror}", err=True)
+            failed = True
+        except click.ClickException as error:
+            click.echo(f"{file}: {error.message}", err=True)
+            failed = True
+        else:
+            as_line = json.dumps({"file": str(file), **answer}, ensure_ascii=False) if as_json else told(file, data, answer)
+            click.echo(as_line)
+    if failed:
+        sys.exit(1)
+
+
 def _number_or_label(text: str | None) -> int | str | None:
     return int(text) if text and text.isdecimal() else text
 
@@ -283,6 +324,18 @@ def _told(file: Path, data: bytes, polarity: str, answer: dict[str, Any]) -> str
     head = f"{file}: {answer['prediction']}  {answer['confidence']:.2%}  {model['name']} version {model['version']}{doubt}"
     picture = drawn(to_tensor(decode(data), polarity))  # type: ignore[arg-type]
     return f"{head}\n{side_by_side(picture, bars(answer['probabilities'], answer['prediction']))}\n"
+
+
+def _told_text(file: Path, answer: dict[str, Any]) -> str:
+    lines = [
+        "".join(f"[{item['prediction']}]" if item["rejected"] else item["prediction"] for item in line["characters"])
+        for line in answer["lines"]
+    ]
+    model = answer["model"]
+    doubt = "" if answer.get("satisfies", True) else "  (no reading satisfies what was asked for)"
+    others = "  ".join(f"{item['text']!r} {item['probability']:.2%}" for item in answer["candidates"])
+    head = f"{file}: {' / '.join(lines)}  {answer['confidence']:.2%}  {model['name']} version {model['version']}{doubt}"
+    return f"{head}\n    candidates: {others}"
 
 
 def _row(item: Any) -> tuple[str, ...]:

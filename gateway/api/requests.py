@@ -10,8 +10,10 @@ from flask import Request
 
 from gateway.budget import Deadline
 from gateway.errors import ProblemError
+from gateway.reader import FieldOptions
 from gateway.recognizer import Options
 from gateway.settings import Settings
+from handwriting.constraint import CHECKS, Constraint, InvalidPattern, parse_pattern
 from handwriting.errors import InvalidBase64
 from handwriting.image import MAX_BYTES, from_base64
 from handwriting.preprocess import POLARITIES
@@ -19,6 +21,8 @@ from handwriting.preprocess import POLARITIES
 IMAGE_TYPES = ("image/png", "image/jpeg", "image/webp", "image/bmp", "image/gif", "image/tiff")
 _SINGLE_BODY_BYTES = MAX_BYTES * 4 // 3 + (64 << 10)  # the largest image as base64, its line breaks and the options
 _MOST_HEARD_OUT = 64 << 20  # bytes of a refused body
+_LONGEST_TEXT = 256
+_MOST_CANDIDATES = 50
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,62}")
 _LABEL = re.compile(r"[a-z][a-z0-9-]{0,30}")
 _NUMBER = re.compile(r"[0-9]{1,18}")
@@ -30,6 +34,14 @@ class OneImage:
 
     file: bytes
     options: Options
+
+
+@dataclass(frozen=True)
+class OneField:
+    """A request to read one image."""
+
+    file: bytes
+    options: FieldOptions
 
 
 def deadline_of(request: Request, settings: Settings) -> Deadline:
@@ -57,20 +69,43 @@ def one_image(request: Request, settings: Settings) -> OneImage:
     Raises:
         ProblemError, InvalidBase64: the request is not as the API describes it.
     """
+    file, values = _image_and_values(request, _OPTIONS)
+    return OneImage(file, _options(values, settings))
+
+
+def one_field(request: Request, settings: Settings) -> OneField:
+    """As `one_image`, with the options of a reading.
+
+    Raises:
+        ProblemError, InvalidBase64: the request is not as the API describes it.
+    """
+    file, values = _image_and_values(request, {**_OPTIONS, **_READ_OPTIONS})
+    constraint = Constraint(
+        values.get("length"),
+        values.get("charset"),
+        parse_pattern(values["pattern"]) if "pattern" in values else None,
+        values.get("check"),
+    )
+    chosen = {name: values[name] for name in ("max_candidates",) if name in values}
+    return OneField(file, FieldOptions(_options(values, settings), constraint, **chosen))
+
+
+def _image_and_values(request: Request, options: "_Checks") -> tuple[bytes, dict[str, Any]]:
+    """The image file and the checked options that were given."""
     request.max_content_length = _SINGLE_BODY_BYTES
     kind = request.mimetype
     if kind == "application/json":
         body = _json_object(request)
-        _check(body, required={"image": _is_text})
-        return OneImage(from_base64(body["image"]), _options(body, settings))
+        _check(body, {"image": _is_text}, options)
+        return from_base64(body.pop("image")), body
     if kind in IMAGE_TYPES:
-        return OneImage(_body(request), _text_options(request.args, settings))
+        return _body(request), _from_text(request.args, options)
     if kind == "multipart/form-data":
         _check_length(request)
         upload = request.files.get("image")
         if upload is None:
             raise _invalid([("/image", "The form has no file field `image`.")])
-        return OneImage(upload.stream.read(), _text_options(request.form, settings))
+        return upload.stream.read(), _from_text(request.form, options)
     raise _unsupported(request, ("application/json", *IMAGE_TYPES, "multipart/form-data"))
 
 
@@ -84,7 +119,7 @@ def many_images(request: Request, settings: Settings) -> tuple[list[bytes | Inva
     if request.mimetype != "application/json":
         raise _unsupported(request, ("application/json",))
     body = _json_object(request)
-    _check(body, required={"images": _is_texts})
+    _check(body, {"images": _is_texts}, _OPTIONS)
     texts = body["images"]
     if len(texts) > settings.max_batch_images:
         raise ProblemError(
@@ -168,21 +203,62 @@ def _is_top_k(value: Any) -> str | None:
     return None if is_count else f"It is {_shown(value)}; a whole number above 0 is expected."
 
 
+def _is_length(value: Any) -> str | None:
+    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _LONGEST_TEXT
+    return None if is_count else f"It is {_shown(value)}; a whole number from 1 to {_LONGEST_TEXT} is expected."
+
+
+def _is_charset(value: Any) -> str | None:
+    if isinstance(value, str) and 0 < len(value) <= 10_000:
+        return None
+    return f"It is {_shown(value)}; a string of the characters that may occur is expected, such as 0123456789."
+
+
+def _is_pattern(value: Any) -> str | None:
+    if not isinstance(value, str) or not value:
+        return f"It is {_shown(value)}; a pattern is expected, such as \\d{{5}}."
+    try:
+        parse_pattern(value)
+    except InvalidPattern as error:
+        return f"It is no pattern: {error}."
+    return None
+
+
+def _is_check(value: Any) -> str | None:
+    return None if value in CHECKS else f"It is {_shown(value)}; {', '.join(CHECKS)} are accepted."
+
+
+def _is_max_candidates(value: Any) -> str | None:
+    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MOST_CANDIDATES
+    return None if is_count else f"It is {_shown(value)}; a whole number from 1 to {_MOST_CANDIDATES} is expected."
+
+
 def _is_polarity(value: Any) -> str | None:
     return None if value in POLARITIES else f"It is {_shown(value)}; {', '.join(POLARITIES)} are accepted."
 
 
-_OPTIONS: dict[str, Callable[[Any], str | None]] = {
+_Checks = Mapping[str, Callable[[Any], str | None]]
+
+_OPTIONS: _Checks = {
     "model": _is_name,
     "version": _is_version,
     "top_k": _is_top_k,
     "polarity": _is_polarity,
 }
 """Each option and its check, which says what is wrong with a value."""
+_READ_OPTIONS: _Checks = {
+    "length": _is_length,
+    "charset": _is_charset,
+    "pattern": _is_pattern,
+    "check": _is_check,
+    "max_candidates": _is_max_candidates,
+}
+"""What a reading takes besides."""
+_NUMERIC = ("version", "top_k", "length", "max_candidates")
 
 
-def _check(body: Mapping[str, Any], required: Mapping[str, Callable[[Any], str | None]]) -> None:
-    checks = {**required, **_OPTIONS}
+def _check(body: Mapping[str, Any], required: _Checks, options: _Checks) -> None:
+    checks = {**required, **options}
     errors = [(f"/{name}", "It is missing.") for name in required if name not in body]
     for name, value in body.items():
         if name not in checks:
@@ -198,12 +274,11 @@ def _options(body: Mapping[str, Any], settings: Settings) -> Options:
     return Options(**{"model": settings.default_model, **chosen})
 
 
-def _text_options(values: Mapping[str, str], settings: Settings) -> Options:
+def _from_text(values: Mapping[str, str], options: _Checks) -> dict[str, Any]:
     """Options that came as text: in the query, or as fields of a form."""
-    numeric = ("version", "top_k")
-    body = {name: int(text) if name in numeric and _NUMBER.fullmatch(text) else text for name, text in values.items()}
-    _check(body, required={})
-    return _options(body, settings)
+    body = {name: int(text) if name in _NUMERIC and _NUMBER.fullmatch(text) else text for name, text in values.items()}
+    _check(body, {}, options)
+    return body
 
 
 def _unsupported(request: Request, accepted: tuple[str, ...]) -> ProblemError:

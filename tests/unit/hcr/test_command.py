@@ -1,9 +1,14 @@
 """The command, as far as it needs no servers."""
 
+import json
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from click.testing import CliRunner
@@ -16,7 +21,7 @@ from tests.fakes import FakeModelServer
 from tfserving.errors import RepositoryError
 from tfserving.repository import Repository
 
-COMMANDS = ["up", "train", "submit", "serve", "predict", "evaluate", "models", "promote", "rollback", "prune"]
+COMMANDS = ["up", "train", "submit", "serve", "predict", "read", "evaluate", "models", "promote", "rollback", "prune"]
 
 
 @pytest.fixture
@@ -144,6 +149,67 @@ def test_evaluate_of_a_version_without_a_card_is_told_in_one_line(runner: CliRun
 
 def test_columns_of_wide_characters_stand_below_each_other() -> None:
     assert columns([["木", "1"], ["a", "10"], ["a\u0301", "100"]], numbers_from=1) == "木    1\na    10\na\u0301   100"
+
+
+class _Gateway(BaseHTTPRequestHandler):
+    """Answers each request with `answer`, and keeps what came."""
+
+    answer: ClassVar[dict[str, object]] = {
+        "model": {"name": "digits", "version": 3},
+        "text": "42",
+        "confidence": 0.45,
+        "lines": [{"characters": [{"prediction": "4", "rejected": False}, {"prediction": "2", "rejected": True}]}],
+        "candidates": [{"text": "42", "probability": 0.8}, {"text": "47", "probability": 0.1}],
+        "satisfies": False,
+    }
+    came: ClassVar[list[tuple[str, dict[str, object]]]] = []
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.came.append((self.path, json.loads(body)))
+        told = json.dumps(self.answer).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(told)))
+        self.end_headers()
+        self.wfile.write(told)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def gateway() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Gateway) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        _Gateway.came.clear()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_read_prints_text_candidates_and_what_is_rejected(runner: CliRunner, gateway: str) -> None:
+    Path("x.png").write_bytes(b"x")
+
+    result = runner.invoke(cli, ["read", "x.png", "--url", gateway, "--length", "2", "--pattern", r"\d+", "--candidates", "2"])
+
+    assert result.exit_code == 0, result.output
+    assert "x.png: 4[2]  45.00%  digits version 3  (no reading satisfies" in result.output
+    assert "'47' 10.00%" in result.output
+    path, body = _Gateway.came[0]
+    body.pop("image")
+    assert path == "/v1/read"
+    assert body == {"polarity": "auto", "length": 2, "pattern": r"\d+", "max_candidates": 2}
+
+
+def test_read_prints_the_gateways_answer_as_json(runner: CliRunner, gateway: str) -> None:
+    Path("x.png").write_bytes(b"x")
+
+    result = runner.invoke(cli, ["read", "x.png", "missing.png", "--url", gateway, "--json"])
+
+    assert result.exit_code == 1
+    assert json.loads(result.stdout) == {"file": "x.png", **_Gateway.answer}
+    assert "missing.png: No such file" in result.stderr
 
 
 def test_promote_waits_for_a_server_to_have_the_version() -> None:

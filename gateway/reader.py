@@ -1,0 +1,142 @@
+"""An image of a field → its text: decode, segment, predict all that may be a character at once, search. Knows no HTTP."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from gateway.budget import Deadline, Overloaded, PixelBudget
+from gateway.catalogue import Catalogue
+from gateway.metrics import Metrics, Stages
+from gateway.recognizer import Options, Recognition, count, rank
+from handwriting import image
+from handwriting.constraint import Constraint
+from handwriting.errors import NoInk
+from handwriting.image import Pixels
+from handwriting.reading import Reading, read
+from handwriting.segment import Box, segment
+
+_LONGEST = 2048
+"""Pixels of the longer side that a large image is reduced towards: characters are small on a wide field."""
+
+
+@dataclass(frozen=True)
+class FieldOptions:
+    """How to read: `common` as for one character, what the text must satisfy, and how many candidates to give."""
+
+    common: Options
+    constraint: Constraint
+    max_candidates: int = 5
+
+
+@dataclass(frozen=True)
+class Character:
+    """A character of a line, and its box in pixels of the upright original image."""
+
+    recognition: Recognition
+    box: Box
+
+
+@dataclass(frozen=True)
+class TextLine:
+    """A line of the text, from left to right."""
+
+    text: str
+    box: Box
+    characters: tuple[Character, ...]
+
+    @property
+    def confidence(self) -> float:
+        """The product of the characters' confidences."""
+        return math.prod(character.recognition.confidence for character in self.characters)
+
+
+@dataclass(frozen=True)
+class FieldAnswer:
+    """What a field says, by one version of the model; `satisfies` is None where nothing constrained it."""
+
+    model: str
+    version: int
+    text: str
+    lines: tuple[TextLine, ...]
+    candidates: tuple[Reading, ...]
+    satisfies: bool | None
+
+    @property
+    def confidence(self) -> float:
+        """The product of the characters' confidences."""
+        return math.prod(line.confidence for line in self.lines)
+
+
+class Reader:
+    """Reads fields with the models of `catalogue`. Thread-safe."""
+
+    def __init__(self, catalogue: Catalogue, budget: PixelBudget, metrics: Metrics) -> None:
+        self._catalogue = catalogue
+        self._budget = budget
+        self._metrics = metrics
+
+    def read(self, file: bytes, options: FieldOptions, deadline: Deadline, stages: Stages) -> FieldAnswer:
+        """The field's text.
+
+        Raises:
+            ImageError: the image cannot be read.
+            Overloaded: there is no memory to decode it now.
+            ServingError: no believable answer came from a model server in time.
+        """
+        common = options.common
+        deadline.remaining()
+        with stages.measure("decode"):
+            pixels, scale = self._decode(file)
+        with stages.measure("preprocess"):
+            lines = segment(pixels, common.polarity)
+        tensors = np.stack([hypothesis.tensor for line in lines for hypothesis in line.hypotheses])
+        with stages.measure("predict"):
+            together, classes, version = self._catalogue.scores_by_class(tensors, common.model, common.version, deadline)
+        scores = np.split(together, np.cumsum([len(line.hypotheses) for line in lines])[:-1])
+        with stages.measure("search"):
+            found = read(lines, scores, classes.labels, options.constraint, options.max_candidates)
+        if not found.readings:
+            raise NoInk("nothing on the image looks like a line of characters")
+        best = found.readings[0]
+        told = []
+        for number, line in enumerate(lines):
+            choices = [choice for choice in best.choices if choice.line == number]
+            if not choices:
+                continue
+            characters = tuple(
+                Character(
+                    rank(scores[number][choice.hypothesis], classes, common.top_k, choice.label),
+                    _scaled(line.hypotheses[choice.hypothesis].box, scale),
+                )
+                for choice in choices
+            )
+            text = "".join(character.recognition.prediction for character in characters)
+            told.append(TextLine(text, _around([character.box for character in characters]), characters))
+        count(self._metrics, common.model, version, [item.recognition for line in told for item in line.characters])
+        satisfies = None if options.constraint.is_none else found.satisfies
+        return FieldAnswer(common.model, version, best.text, tuple(told), found.readings, satisfies)
+
+    def _decode(self, file: bytes) -> tuple[Pixels, tuple[float, float]]:
+        """The pixels, and how many of the original's each of them is wide and high."""
+        opened = image.open_image(file)
+        try:
+            with self._budget.reserved(opened.pixel_count):
+                pixels = opened.decode(_LONGEST)
+        except Overloaded:
+            self._metrics.shed.labels("decoding").inc()
+            raise
+        width, height = opened.upright_size
+        return pixels, (width / pixels.shape[1], height / pixels.shape[0])
+
+
+def _scaled(box: Box, scale: tuple[float, float]) -> Box:
+    x, y, width, height = box
+    return round(x * scale[0]), round(y * scale[1]), max(1, round(width * scale[0])), max(1, round(height * scale[1]))
+
+
+def _around(boxes: list[Box]) -> Box:
+    """The box that holds them all."""
+    left, top = min(box[0] for box in boxes), min(box[1] for box in boxes)
+    right, bottom = max(box[0] + box[2] for box in boxes), max(box[1] + box[3] for box in boxes)
+    return left, top, right - left, bottom - top
