@@ -99,6 +99,20 @@ def test_the_command_predicts_and_lists(house: House) -> None:
     assert re.search(r"digits\s+1\s+stable\s+yes\s+9\d\.\d\d%\s+quick", listed.stdout)
 
 
+def test_a_field_of_drawn_digits_is_read(house: House) -> None:
+    field = np.hstack([np.asarray(Image.open(EXAMPLES / f"{name}.png").convert("L")) for name in ("seven", "two", "six")])
+
+    status, body, _ = ask(house.url, png(field), path="/v1/read?length=3")
+
+    assert status == 200
+    assert body["text"] == "726"
+    assert body["satisfies"] is True
+    (line,) = body["lines"]
+    lefts = [character["box"][0] for character in line["characters"]]
+    assert lefts == sorted(lefts)
+    assert all(280 * index < left < 280 * (index + 1) for index, left in enumerate(lefts))
+
+
 def test_a_file_that_cannot_be_read_is_told_without_a_traceback(house: House) -> None:
     done = house.hcr("predict", "nothing.png", "digits.toml")
 
