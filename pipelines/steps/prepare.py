@@ -7,9 +7,12 @@ import numpy as np
 
 from pipelines import dataset
 from pipelines.data import sources
-from pipelines.data.images import LabelledImages
+from pipelines.data.images import OUTLIER, LabelledImages
 from pipelines.progress import say
 from pipelines.recipe import Recipe
+
+_RENDERED = "rendered"  # the folder in the cache
+_MOST_UNSEEN = 2000
 
 
 def prepare(recipe: Recipe, out_dir: Path, cache_dir: Path = Path(".hcr/data")) -> dict[str, Any]:
@@ -22,7 +25,15 @@ def prepare(recipe: Recipe, out_dir: Path, cache_dir: Path = Path(".hcr/data")) 
     """
     source = sources.load(recipe, cache_dir, say)
     train, validation = split(source.train, recipe.data.validation, len(recipe.labels))
+    train += _additions(recipe, train, cache_dir)
     parts = {"train": train, "validation": validation, "test": source.test}
+    if recipe.data.fonts:
+        from pipelines.data import rendered
+
+        unseen = max(len(recipe.labels), min(_MOST_UNSEEN, recipe.data.fonts // 10))
+        parts[dataset.FONTS] = rendered.unseen_fonts(
+            recipe.labels, unseen, recipe.data.fonts_folder, cache_dir / _RENDERED, say
+        )
     out_dir.mkdir(parents=True, exist_ok=True)
     digests: dict[str, str] = {}
     for name, part in parts.items():
@@ -40,6 +51,21 @@ def prepare(recipe: Recipe, out_dir: Path, cache_dir: Path = Path(".hcr/data")) 
     return manifest
 
 
+def _additions(recipe: Recipe, train: LabelledImages, cache_dir: Path) -> LabelledImages:
+    """What the recipe wants beside the source's training images; none of it is held out or in the test."""
+    from pipelines.data import rendered  # needs OpenCV
+
+    data, folder, cache = recipe.data, recipe.data.fonts_folder, cache_dir / _RENDERED
+    added = LabelledImages(train.images[:0], train.labels[:0])
+    if data.fonts:
+        added += rendered.fonts(recipe.labels, data.fonts, folder, recipe.seed, cache, say)
+    if data.restyled:
+        added += rendered.restyled(train, data.restyled, recipe.seed, cache, say)
+    if data.outliers:
+        added += rendered.outliers(recipe.labels, data.outliers, folder, recipe.seed, cache, say)
+    return added
+
+
 def split(data: LabelledImages, fraction: float, class_count: int) -> tuple[LabelledImages, LabelledImages]:
     """The images without and with those held out: of each class that share, at least one where it has two, at random."""
     generator = np.random.default_rng(0)  # the same whatever the seed of training, so that runs with several seeds compare
@@ -55,4 +81,7 @@ def _selected(data: LabelledImages, chosen: np.ndarray) -> LabelledImages:
 
 
 def _counts(data: LabelledImages, labels: tuple[str, ...]) -> dict[str, int]:
-    return dict(zip(labels, np.bincount(data.labels, minlength=len(labels)).tolist(), strict=True))
+    """How many images of each label; under the empty one, which no class has, the outliers."""
+    known = data.labels[data.labels != OUTLIER]
+    counts = dict(zip(labels, np.bincount(known, minlength=len(labels)).tolist(), strict=True))
+    return counts | ({"": len(data) - len(known)} if len(known) < len(data) else {})
