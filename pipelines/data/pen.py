@@ -54,7 +54,8 @@ def one(generator: np.random.Generator) -> list[Stroke]:
     slant = g(-0.12, 0.25)
     strokes: list[Stroke] = [[(slant, 0), (slant / 2 + g(-0.03, 0.03), 0.5), (0, 1)]]
     if g() < 0.85:
-        length, steep = g(0.12, 0.55), g(0.5, 1.5)
+        length = g(0.12, 0.65)
+        steep = min(g(0.5, 1.7), 0.95 / length)
         strokes.insert(
             0, [(slant - length, length * steep), (slant - length * g(0.3, 0.7), length * steep * g(0.3, 0.7)), (slant, 0)]
         )

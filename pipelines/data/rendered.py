@@ -44,7 +44,7 @@ LOOKALIKES = {
 _CHUNK = 500
 _KEPT = 4
 _PEN_SHARE = 0.4
-_NEIGHBOUR_SHARE = 0.12
+_NEIGHBOUR_SHARE = 0.15
 
 Say = Callable[[str], None]
 
@@ -98,7 +98,7 @@ def restyled(source: LabelledImages, count: int, seed: int, cache_dir: Path, say
 
 def outliers(labels: Sequence[str], count: int, folder: str, seed: int, cache_dir: Path, say: Say) -> LabelledImages:
     """So many images of what is none of the labels: other characters, scribbles, noise; labelled OUTLIER."""
-    return _made(Order("outliers", count, tuple(labels), _faces((), folder, False), seed), cache_dir, say)
+    return _made(Order("outliers", count, tuple(labels), _faces(labels, folder, False), seed), cache_dir, say)
 
 
 def others(labels: Sequence[str]) -> str:
@@ -210,17 +210,18 @@ _MAKERS = {"fonts": _from_fonts, "restyled": _restyled, "outliers": _outlier}
 
 def _tensor(character: Shape, order: Order, generator: np.random.Generator) -> Tensor | None:
     """The character in a random style as the model sees it; None where nothing is left of it."""
-    neighbour = _neighbour(order, generator) if generator.uniform() < _NEIGHBOUR_SHARE else None
+    has_neighbours = generator.uniform() < _NEIGHBOUR_SHARE
+    neighbours = (_neighbour(order, generator), _neighbour(order, generator)) if has_neighbours else None
     try:
-        return to_tensor(style.picture(character, generator, neighbour))
+        return to_tensor(style.picture(character, generator, neighbours))
     except ImageError:
         return None
 
 
-def _neighbour(order: Order, generator: np.random.Generator) -> Shape | None:
+def _neighbour(order: Order, generator: np.random.Generator) -> Shape:
     if order.source is not None:
         return _enlarged(order.source.images[int(generator.integers(len(order.source)))])
-    return shape(_any(order.faces, generator), str(generator.choice(order.labels)))
+    return _shape(_any(order.faces, generator), order.labels[int(generator.integers(len(order.labels)))])
 
 
 def _enlarged(image: Tensor) -> Shape:

@@ -14,15 +14,18 @@ from pipelines.data.faces import GLYPH_SIZE, Shape, cropped
 
 _CANVAS = 128
 _GRID = 5  # points of the elastic distortion's grid, in both directions
-_NOISE = 512
+_NOISE = 768
 
 
-def picture(shape: Shape, generator: np.random.Generator, neighbour: Shape | None = None) -> Pixels:
-    """The shape on paper: a greyscale picture of random size, slant, stroke width, light and noise."""
+def picture(shape: Shape, generator: np.random.Generator, neighbours: tuple[Shape, Shape] | None = None) -> Pixels:
+    """The shape on paper: a greyscale picture of random size, slant, stroke width, light and noise.
+
+    The neighbours are what may be seen of a line's next characters, on the left and on the right.
+    """
     g = generator.uniform
     ink = _resampled(_worn(_warped(_stroked(shape, generator), generator), generator), generator)
-    if neighbour is not None:
-        _add_neighbour(ink, neighbour, generator)
+    if neighbours:
+        ink = _with_neighbours(ink, *neighbours, generator)
     if g() < 0.12:
         _add_lines(ink, generator)
     return _photographed(ink, generator)
@@ -105,16 +108,39 @@ def _sized(ink: Shape, factor: float) -> NDArray[np.float32]:
     return np.asarray(cv2.resize(ink, (side, side), interpolation=cv2.INTER_AREA), np.float32) / np.float32(255)
 
 
-def _add_neighbour(ink: NDArray[np.float32], neighbour: Shape, generator: np.random.Generator) -> None:
-    """Lets the edge of another character look in from the left or the right."""
-    side = min(ink.shape)
-    high = max(6, int(side * generator.uniform(0.4, 0.75)))
-    wide = max(3, min(high, round(neighbour.shape[1] * high / neighbour.shape[0])))
-    piece = cv2.resize(neighbour, (wide, high), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-    seen = max(1, int(min(wide, side * generator.uniform(0.03, 0.16))))
-    top = int(generator.integers(0, ink.shape[0] - high + 1))
-    part, place = (piece[:, -seen:], slice(0, seen)) if generator.uniform() < 0.5 else (piece[:, :seen], slice(-seen, None))
-    ink[top : top + high, place] = np.maximum(ink[top : top + high, place], part)
+def _with_neighbours(
+    ink: NDArray[np.float32], left: Shape, right: Shape, generator: np.random.Generator
+) -> NDArray[np.float32]:
+    """The character as if cut out of a line, so that those beside it look in or even touch: on one side, both or none."""
+    if generator.uniform() < 0.7:
+        ink = _with_left_neighbour(ink, left, generator)
+    if generator.uniform() < 0.7:
+        ink = _with_left_neighbour(ink[:, ::-1], right[:, ::-1], generator)[:, ::-1]
+    return np.ascontiguousarray(ink)
+
+
+def _with_left_neighbour(ink: NDArray[np.float32], neighbour: Shape, generator: np.random.Generator) -> NDArray[np.float32]:
+    rows, columns = np.flatnonzero(ink.max(axis=1) > 0.3), np.flatnonzero(ink.max(axis=0) > 0.3)
+    if rows.size < 4:
+        return ink
+    piece = _as_high_as(np.ascontiguousarray(neighbour), len(rows) * generator.uniform(0.6, 1.05))
+    seen = max(2, int(piece.shape[1] * generator.uniform(0.1, 0.8)))
+    gap = max(1 - seen, int(len(rows) * generator.uniform(-0.08, 0.25)))
+    edge = int(columns[0]) - gap - seen  # where the picture is to begin
+    if edge < 0:
+        ink = np.pad(ink, ((0, 0), (-edge, 0)))
+    ink = ink[:, max(edge, 0) :].copy()
+    top = int(np.clip(rows[0] + generator.normal(0, 0.1) * len(rows), 0, max(0, len(ink) - len(piece))))
+    part = piece[: len(ink) - top, -seen:][:, : ink.shape[1]]
+    place = (slice(top, top + len(part)), slice(0, part.shape[1]))
+    ink[place] = np.maximum(ink[place], part)
+    return ink
+
+
+def _as_high_as(shape: Shape, height: float) -> NDArray[np.float32]:
+    high = max(6, round(height))
+    wide = max(3, min(high, round(shape.shape[1] * high / shape.shape[0])))
+    return np.asarray(cv2.resize(shape, (wide, high), interpolation=cv2.INTER_AREA), np.float32) / np.float32(255)
 
 
 def _add_lines(ink: NDArray[np.float32], generator: np.random.Generator) -> None:
@@ -137,7 +163,7 @@ def _photographed(ink: NDArray[np.float32], generator: np.random.Generator) -> P
         across, down = g(-0.3, 0.3), g(-0.3, 0.3)
         grey = grey * (1 + np.linspace(-across, across, width)[None] + np.linspace(-down, down, height)[:, None])
     if g() < 0.6:
-        y, x = generator.integers(0, _NOISE - _CANVAS, 2)
+        y, x = generator.integers(0, _NOISE - 3 * _CANVAS, 2)
         grey = grey + g(0, 9) * _noise()[y : y + height, x : x + width]
     pixels: Pixels = np.clip(grey, 0, 255).astype(np.uint8)
     if g() < 0.2:

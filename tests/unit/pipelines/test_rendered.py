@@ -113,7 +113,7 @@ def test_pictures_have_many_sizes_lights_and_widths() -> None:
     generator = np.random.default_rng(1)
     character = shape(faces()[0], "8")
     assert character is not None
-    pictures = [style.picture(character, generator, character) for _ in range(60)]
+    pictures = [style.picture(character, generator, (character, character)) for _ in range(60)]
 
     sides = [max(picture.shape) for picture in pictures]
     assert min(sides) < 30
