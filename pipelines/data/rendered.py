@@ -41,8 +41,12 @@ LOOKALIKES = {
 }
 """For a label the characters that some people write as others write it; never outliers beside it."""
 
+FOLDER = "rendered"
+"""The folder in the cache."""
+
 _CHUNK = 500
 _KEPT = 4
+_MOST_UNSEEN = 2000
 _PEN_SHARE = 0.4
 _NEIGHBOUR_SHARE = 0.15
 
@@ -82,12 +86,15 @@ def fonts(labels: Sequence[str], count: int, folder: str, seed: int, cache_dir: 
     return _made(Order("fonts", count, tuple(labels), _faces(labels, folder, False), seed), cache_dir, say)
 
 
-def unseen_fonts(labels: Sequence[str], count: int, folder: str, cache_dir: Path, say: Say) -> LabelledImages:
-    """So many characters from the held-out faces, for the test; the same whatever the seed of the recipe.
+def unseen_fonts(labels: Sequence[str], wanted: int, folder: str, cache_dir: Path, say: Say) -> LabelledImages:
+    """Characters from the held-out faces, for the test; a tenth of those wanted for training, at most 2,000, at least one each.
+
+    The same whatever the seed of the recipe.
 
     Raises:
         DataError: no face has some label, or a font cannot be read.
     """
+    count = max(len(labels), min(_MOST_UNSEEN, wanted // 10))
     return _made(Order("fonts", count, tuple(labels), _faces(labels, folder, True), 0, with_pen=False), cache_dir, say)
 
 
@@ -99,6 +106,11 @@ def restyled(source: LabelledImages, count: int, seed: int, cache_dir: Path, say
 def outliers(labels: Sequence[str], count: int, folder: str, seed: int, cache_dir: Path, say: Say) -> LabelledImages:
     """So many images of what is none of the labels: other characters, scribbles, noise; labelled OUTLIER."""
     return _made(Order("outliers", count, tuple(labels), _faces(labels, folder, False), seed), cache_dir, say)
+
+
+def face_digests(folder: str) -> dict[str, str]:
+    """The SHA-256 of each font file by its name."""
+    return {face.path.name: face.digest for face in faces(folder)}
 
 
 def others(labels: Sequence[str]) -> str:

@@ -11,9 +11,6 @@ from pipelines.data.images import OUTLIER, LabelledImages
 from pipelines.progress import say
 from pipelines.recipe import Recipe
 
-_RENDERED = "rendered"  # the folder in the cache
-_MOST_UNSEEN = 2000
-
 
 def prepare(recipe: Recipe, out_dir: Path, cache_dir: Path = Path(".hcr/data")) -> dict[str, Any]:
     """The manifest of the data set that it writes to `out_dir`; the same for the same recipe and source.
@@ -25,15 +22,8 @@ def prepare(recipe: Recipe, out_dir: Path, cache_dir: Path = Path(".hcr/data")) 
     """
     source = sources.load(recipe, cache_dir, say)
     train, validation = split(source.train, recipe.data.validation, len(recipe.labels))
-    train += _additions(recipe, train, cache_dir)
-    parts = {"train": train, "validation": validation, "test": source.test}
-    if recipe.data.fonts:
-        from pipelines.data import rendered
-
-        unseen = max(len(recipe.labels), min(_MOST_UNSEEN, recipe.data.fonts // 10))
-        parts[dataset.FONTS] = rendered.unseen_fonts(
-            recipe.labels, unseen, recipe.data.fonts_folder, cache_dir / _RENDERED, say
-        )
+    additions, unseen = _additions(recipe, train, cache_dir)
+    parts = {"train": train + additions, "validation": validation, "test": source.test} | unseen
     out_dir.mkdir(parents=True, exist_ok=True)
     digests: dict[str, str] = {}
     for name, part in parts.items():
@@ -42,6 +32,7 @@ def prepare(recipe: Recipe, out_dir: Path, cache_dir: Path = Path(".hcr/data")) 
         "recipe": recipe.name,
         "labels": list(recipe.labels),
         "source": source.origin,
+        "added": {"fonts": recipe.data.fonts, "restyled": recipe.data.restyled, "outliers": recipe.data.outliers},
         "counts": {name: _counts(part, recipe.labels) for name, part in parts.items()},
         "sha256": digests,
     }
@@ -51,19 +42,23 @@ def prepare(recipe: Recipe, out_dir: Path, cache_dir: Path = Path(".hcr/data")) 
     return manifest
 
 
-def _additions(recipe: Recipe, train: LabelledImages, cache_dir: Path) -> LabelledImages:
-    """What the recipe wants beside the source's training images; none of it is held out or in the test."""
+def _additions(recipe: Recipe, train: LabelledImages, cache_dir: Path) -> tuple[LabelledImages, dict[str, LabelledImages]]:
+    """What the recipe wants beside the source's training images, and the part with unseen fonts where it has fonts.
+
+    Nothing of it is held out or in the test.
+    """
     from pipelines.data import rendered  # needs OpenCV
 
-    data, folder, cache = recipe.data, recipe.data.fonts_folder, cache_dir / _RENDERED
-    added = LabelledImages(train.images[:0], train.labels[:0])
-    if data.fonts:
-        added += rendered.fonts(recipe.labels, data.fonts, folder, recipe.seed, cache, say)
+    data, labels, cache = recipe.data, recipe.labels, cache_dir / rendered.FOLDER
+    added, unseen = LabelledImages(train.images[:0], train.labels[:0]), {}
+    if data.fonts and data.source != "fonts":
+        added += rendered.fonts(labels, data.fonts, data.fonts_folder, recipe.seed, cache, say)
+        unseen[dataset.FONTS] = rendered.unseen_fonts(labels, data.fonts, data.fonts_folder, cache, say)
     if data.restyled:
         added += rendered.restyled(train, data.restyled, recipe.seed, cache, say)
     if data.outliers:
-        added += rendered.outliers(recipe.labels, data.outliers, folder, recipe.seed, cache, say)
-    return added
+        added += rendered.outliers(labels, data.outliers, data.fonts_folder, recipe.seed, cache, say)
+    return added, unseen
 
 
 def split(data: LabelledImages, fraction: float, class_count: int) -> tuple[LabelledImages, LabelledImages]:
