@@ -83,18 +83,21 @@ def seven(generator: np.random.Generator) -> list[Stroke]:
 
 
 def four(generator: np.random.Generator) -> list[Stroke]:
-    """A 4 that is open at the top, in two strokes."""
+    """A 4 that is open at the top, its left side an angle or a bow, or one that is a triangle on a stem."""
     g = generator.uniform
-    width, bar, start = g(0.45, 0.8), g(0.45, 0.72), g(0.0, 0.25)
-    stem, top = width * g(0.55, 0.95), g(-0.05, 0.4)
-    slant = g(-0.05, 0.2)
-    left: Stroke = [
-        (start + slant, 0),
-        (start * g(0.3, 1), bar * g(0.4, 0.7)),
-        (0, bar),
-        (width * 0.5, bar + g(-0.05, 0.05)),
-        (width, bar + g(-0.08, 0.05)),
-    ]
+    width, bar, slant = g(0.45, 0.8), g(0.42, 0.72), g(-0.05, 0.2)
+    if g() < 0.4:
+        stem, bar = g(0.3, 0.75), g(0.32, 0.7)
+        return [
+            [(stem + slant, 0), (0, bar)],
+            [(0, bar), (stem + g(0, 0.25), bar + g(-0.06, 0.06))],
+            [(stem + slant, g(-0.02, 0.08)), (stem - slant * g(0, 0.3), 1)],
+        ]
+    start, stem, top = g(0.0, 0.25), width * g(0.55, 0.95), g(-0.05, 0.4)
+    left: Stroke = [(start + slant, 0), (start * g(0.3, 1), bar * g(0.4, 0.7)), (0, bar)]
+    if g() < 0.35:
+        left[-1] = (g(0.02, 0.12), bar * g(0.85, 0.95))
+    left += [(width * 0.5, bar + g(-0.05, 0.05)), (width, bar + g(-0.1, 0.05))]
     return [left, [(stem + slant * (1 - top), top), (stem - slant * g(0, 0.3), 1)]]
 
 
