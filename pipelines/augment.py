@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from pipelines.data.images import LabelledImages
+from pipelines.data.images import OUTLIER, LabelledImages
 from pipelines.recipe import Augmentation
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ def training_batches(
 ) -> tf.data.Dataset:
     """Endless batches: images float32 (batch, 28, 28, 1) from 0 to 1, and labels one-hot float32 (batch, class_count).
 
-    Where there are fewer images than a batch holds, they are repeated within it.
+    Where there are fewer images than a batch holds, they are repeated within it. An outlier's label is the same share for
+    every class.
     """
     import tensorflow as tf
 
@@ -30,11 +31,18 @@ def training_batches(
     def finished(number: tf.Tensor, chosen: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         picked = scaled(tf.gather(images, chosen))
         moved = transformed(picked, augmentation, tf.stack([tf.constant(seed, tf.int64), number]))
-        return moved, tf.one_hot(tf.gather(labels, chosen), class_count)
+        return moved, _targets(tf.gather(labels, chosen), class_count)
 
     order = tf.data.Dataset.range(len(data)).shuffle(len(data), seed=seed).repeat()
     numbered = tf.data.Dataset.zip(tf.data.Dataset.counter(), order.batch(batch, drop_remainder=True))
     return numbered.map(finished, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
+
+
+def _targets(labels: tf.Tensor, class_count: int) -> tf.Tensor:
+    """float32 (N, class_count): one-hot, and the same for all classes where the label is OUTLIER (Hendrycks et al. 2019)."""
+    import tensorflow as tf
+
+    return tf.where(labels[:, tf.newaxis] == OUTLIER, 1.0 / class_count, tf.one_hot(labels, class_count))
 
 
 def validation_batches(data: LabelledImages, class_count: int, batch: int = 500) -> tf.data.Dataset:

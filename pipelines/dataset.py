@@ -12,6 +12,8 @@ from pipelines.errors import DataError
 from pipelines.files import sha256_of
 
 PARTS = ("train", "validation", "test")
+FONTS = "fonts"
+"""The part with characters of fonts that are not in the training images; only where the recipe asks for fonts."""
 MANIFEST = "manifest.json"
 
 
@@ -26,8 +28,13 @@ def write_part(folder: Path, part: str, data: LabelledImages) -> dict[str, str]:
     return digests
 
 
+def has_part(folder: Path, part: str) -> bool:
+    """Whether the data set has that part."""
+    return (folder / f"{part}_images.npy").is_file()
+
+
 def read_part(folder: Path, part: str) -> LabelledImages:
-    """The images and labels of one part: `train`, `validation` or `test`.
+    """The images and labels of one part: `train`, `validation`, `test` or `fonts`.
 
     Raises:
         DataError: they are not there, or damaged.

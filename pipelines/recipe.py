@@ -27,6 +27,14 @@ class Data:
     """Share of the training images that is held out for calibration and thresholds."""
     test: float = number(0.01, 0.9, default=0.15)
     """Share for the test where the source has no test set of its own."""
+    fonts: int = integer(0, 10_000_000, default=0)
+    """How many characters rendered from handwriting fonts join the training images."""
+    fonts_folder: str = text(default="")
+    """A folder with more fonts than the bundled ones, relative to the working directory."""
+    restyled: int = integer(0, 10_000_000, default=0)
+    """How many of the source's training images join once more, in another style."""
+    outliers: int = integer(0, 10_000_000, default=0)
+    """How many images join that show none of the labels: other characters, scribbles, noise."""
 
 
 @dataclass(frozen=True, kw_only=True)

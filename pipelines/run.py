@@ -37,7 +37,7 @@ class RunResult:
     reasons: list[str]
     """What speaks against the blessing."""
     metrics: dict[str, float]
-    """accuracy, ece, nll, worst_recall, test_images."""
+    """accuracy, ece, nll, worst_recall, test_images; fonts_accuracy where the recipe has fonts."""
     report: Path
     folder: Path
     """Everything that the run made: log.txt, and the evaluation with predictions.npz."""

@@ -57,9 +57,9 @@ def number(low: float, high: float, default: Any = MISSING) -> Any:
     return _field(check, default)
 
 
-def integer(low: int, high: int) -> Any:
+def integer(low: int, high: int, default: Any = MISSING) -> Any:
     """A field for a whole number from `low` to `high`."""
-    return _field(lambda value: _integer(value, low, high))
+    return _field(lambda value: _integer(value, low, high), default)
 
 
 def numbers(count: int, low: int, high: int) -> Any:

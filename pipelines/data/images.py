@@ -6,6 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+OUTLIER = -1
+"""The label of an image that shows none of the recipe's labels; only in training images."""
+
 
 @dataclass(frozen=True)
 class LabelledImages:
@@ -15,6 +18,10 @@ class LabelledImages:
     """uint8 (N, 28, 28), paper 0, ink 255."""
     labels: NDArray[np.int64]
     """int64 (N,)."""
+
+    def __add__(self, other: "LabelledImages") -> "LabelledImages":
+        """These images, then the others."""
+        return LabelledImages(np.concatenate([self.images, other.images]), np.concatenate([self.labels, other.labels]))
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -31,7 +31,18 @@ def _folder(recipe: Recipe, cache_dir: Path, say: Say) -> SourceData:
     return folder.load(Path(recipe.data.folder), recipe.labels, recipe.data.test, say)
 
 
-SOURCES: dict[str, Source] = {"mnist": _mnist, "folder": _folder}
+def _fonts(recipe: Recipe, cache_dir: Path, say: Say) -> SourceData:
+    from pipelines.data import rendered  # needs OpenCV
+
+    data, cache = recipe.data, cache_dir / rendered.FOLDER
+    if data.fonts < len(recipe.labels):
+        raise DataError(f"data.fonts is {data.fonts}; source fonts needs at least one image of each label")
+    train = rendered.fonts(recipe.labels, data.fonts, data.fonts_folder, recipe.seed, cache, say)
+    test = rendered.unseen_fonts(recipe.labels, data.fonts, data.fonts_folder, cache, say)
+    return SourceData(train, test, {"name": "fonts", "faces": rendered.face_digests(data.fonts_folder)})
+
+
+SOURCES: dict[str, Source] = {"mnist": _mnist, "folder": _folder, "fonts": _fonts}
 
 
 def load(recipe: Recipe, cache_dir: Path, say: Say) -> SourceData:

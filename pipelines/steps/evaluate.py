@@ -43,7 +43,8 @@ def evaluate(recipe: Recipe, dataset_dir: Path, model_dir: Path, challenger_dir:
     scores = score(model_dir, test.images)
     evaluation = measure(scores, test.labels)
     blessing = bless(evaluation, recipe.gates, recipe.labels)
-    card = read_card(model_dir) | {"metrics": summary(evaluation), "blessing": asdict(blessing)}
+    metrics = summary(evaluation) | _beside(dataset_dir, model_dir)
+    card = read_card(model_dir) | {"metrics": metrics, "blessing": asdict(blessing)}
     evaluation_dir.mkdir(parents=True, exist_ok=True)
     _write_json(evaluation_dir / METRICS, asdict(evaluation) | {"labels": list(recipe.labels)})
     _write_json(evaluation_dir / BLESSING, asdict(blessing))
@@ -53,6 +54,8 @@ def evaluate(recipe: Recipe, dataset_dir: Path, model_dir: Path, challenger_dir:
     shutil.copytree(model_dir, challenger_dir, dirs_exist_ok=True)
     write_card(challenger_dir, card)
     say(describe(evaluation, recipe.labels))
+    if "fonts_accuracy" in metrics:
+        say(f"fonts that it was not trained on: accuracy {100 * metrics['fonts_accuracy']:.2f} %")
     say("blessed" if blessing.is_blessed else f"not blessed: {'; '.join(blessing.reasons)}")
     return card
 
@@ -90,6 +93,14 @@ def summary(evaluation: Evaluation) -> dict[str, float]:
         "worst_recall": min(evaluation.recall),
         "test_images": float(sum(map(sum, evaluation.confusion))),
     }
+
+
+def _beside(dataset_dir: Path, model_dir: Path) -> dict[str, float]:
+    """What is measured beside the test images and decides nothing: the accuracy on unseen fonts, where there are any."""
+    if not dataset.has_part(dataset_dir, dataset.FONTS):
+        return {}
+    unseen = dataset.read_part(dataset_dir, dataset.FONTS)
+    return {"fonts_accuracy": float((score(model_dir, unseen.images).argmax(1) == unseen.labels).mean())}
 
 
 def describe(evaluation: Evaluation, labels: tuple[str, ...]) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 
 from pipelines import dataset
 from pipelines.data import sources
-from pipelines.data.images import LabelledImages
+from pipelines.data.images import OUTLIER, LabelledImages
 from pipelines.progress import say
 from pipelines.recipe import Recipe
 
@@ -22,7 +22,8 @@ def prepare(recipe: Recipe, out_dir: Path, cache_dir: Path = Path(".hcr/data")) 
     """
     source = sources.load(recipe, cache_dir, say)
     train, validation = split(source.train, recipe.data.validation, len(recipe.labels))
-    parts = {"train": train, "validation": validation, "test": source.test}
+    additions, unseen = _additions(recipe, train, cache_dir)
+    parts = {"train": train + additions, "validation": validation, "test": source.test} | unseen
     out_dir.mkdir(parents=True, exist_ok=True)
     digests: dict[str, str] = {}
     for name, part in parts.items():
@@ -31,6 +32,7 @@ def prepare(recipe: Recipe, out_dir: Path, cache_dir: Path = Path(".hcr/data")) 
         "recipe": recipe.name,
         "labels": list(recipe.labels),
         "source": source.origin,
+        "added": {"fonts": recipe.data.fonts, "restyled": recipe.data.restyled, "outliers": recipe.data.outliers},
         "counts": {name: _counts(part, recipe.labels) for name, part in parts.items()},
         "sha256": digests,
     }
@@ -38,6 +40,25 @@ def prepare(recipe: Recipe, out_dir: Path, cache_dir: Path = Path(".hcr/data")) 
     (out_dir / "recipe.toml").write_text(recipe.text, encoding="utf-8")
     say("  ".join(f"{name} {len(part):,}" for name, part in parts.items()) + " images")
     return manifest
+
+
+def _additions(recipe: Recipe, train: LabelledImages, cache_dir: Path) -> tuple[LabelledImages, dict[str, LabelledImages]]:
+    """What the recipe wants beside the source's training images, and the part with unseen fonts where it has fonts.
+
+    Nothing of it is held out or in the test.
+    """
+    from pipelines.data import rendered  # needs OpenCV
+
+    data, labels, cache = recipe.data, recipe.labels, cache_dir / rendered.FOLDER
+    added, unseen = LabelledImages(train.images[:0], train.labels[:0]), {}
+    if data.fonts and data.source != "fonts":
+        added += rendered.fonts(labels, data.fonts, data.fonts_folder, recipe.seed, cache, say)
+        unseen[dataset.FONTS] = rendered.unseen_fonts(labels, data.fonts, data.fonts_folder, cache, say)
+    if data.restyled:
+        added += rendered.restyled(train, data.restyled, recipe.seed, cache, say)
+    if data.outliers:
+        added += rendered.outliers(labels, data.outliers, data.fonts_folder, recipe.seed, cache, say)
+    return added, unseen
 
 
 def split(data: LabelledImages, fraction: float, class_count: int) -> tuple[LabelledImages, LabelledImages]:
@@ -55,4 +76,7 @@ def _selected(data: LabelledImages, chosen: np.ndarray) -> LabelledImages:
 
 
 def _counts(data: LabelledImages, labels: tuple[str, ...]) -> dict[str, int]:
-    return dict(zip(labels, np.bincount(data.labels, minlength=len(labels)).tolist(), strict=True))
+    """How many images of each label; under the empty one, which no class has, the outliers."""
+    known = data.labels[data.labels != OUTLIER]
+    counts = dict(zip(labels, np.bincount(known, minlength=len(labels)).tolist(), strict=True))
+    return counts | ({"": len(data) - len(known)} if len(known) < len(data) else {})

@@ -154,3 +154,15 @@ def test_augmented_images_keep_within_range_and_depend_on_the_seed(tf: ModuleTyp
     assert 0 <= first.min() < first.max() <= 1
     assert (first == again).all()
     assert (first != other).any()
+
+
+def test_an_outlier_is_trained_towards_no_class(tf: ModuleType, recipe: Recipe, data: Path) -> None:
+    from pipelines.augment import training_batches
+    from pipelines.data.images import OUTLIER, LabelledImages
+
+    images = dataset.read_part(data, "train").images[:8]
+    some = LabelledImages(images, np.array([OUTLIER, 0, 1, 2] * 2, np.int64))
+    targets = next(iter(training_batches(some, 3, 8, recipe.preset("default").augmentation, 1)))[1].numpy()
+
+    np.testing.assert_allclose(sorted(targets.max(axis=1)), [1 / 3] * 2 + [1] * 6)
+    np.testing.assert_allclose(targets.sum(axis=1), 1)

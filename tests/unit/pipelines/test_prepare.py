@@ -1,7 +1,22 @@
-import numpy as np
+from pathlib import Path
 
-from pipelines.data.images import LabelledImages
-from pipelines.steps.prepare import split
+import numpy as np
+import pytest
+
+from pipelines import dataset
+from pipelines.data.images import OUTLIER, LabelledImages
+from pipelines.errors import DataError
+from pipelines.recipe import FOLDER, Recipe, parse_recipe
+from pipelines.steps.prepare import prepare, split
+
+
+def recipe_of_fonts(*changes: tuple[str, str]) -> Recipe:
+    """The digits from fonts alone, 200 of them, with the changes."""
+    content = (FOLDER / "digits.toml").read_text(encoding="utf-8")
+    for old, new in [('"mnist"', '"fonts"'), ("fonts = 16_000", "fonts = 200"), ("8_000", "30"), ("3_000", "20"), *changes]:
+        assert old in content
+        content = content.replace(old, new, 1)
+    return parse_recipe(content, "test")
 
 
 def labelled(*labels: int) -> LabelledImages:
@@ -27,3 +42,41 @@ def test_a_class_with_one_image_keeps_it_for_training() -> None:
 
     assert 1 in rest.labels
     assert 1 not in held_out.labels
+
+
+def test_fonts_alone_are_a_source(tmp_path: Path) -> None:
+    manifest = prepare(recipe_of_fonts(), tmp_path / "data", tmp_path / "cache")
+
+    train = dataset.read_part(tmp_path / "data", "train")
+    assert (train.labels == OUTLIER).sum() == manifest["counts"]["train"][""] == 20
+    assert len(train) == 190 + 30 + 20
+    for part in ("validation", "test"):
+        assert set(dataset.read_part(tmp_path / "data", part).labels) == set(range(10))
+    assert not dataset.has_part(tmp_path / "data", dataset.FONTS)
+
+
+def test_preparing_again_from_the_cache_gives_the_same(tmp_path: Path) -> None:
+    first = prepare(recipe_of_fonts(), tmp_path / "one", tmp_path / "cache")
+
+    assert prepare(recipe_of_fonts(), tmp_path / "two", tmp_path / "cache") == first
+
+
+def test_too_few_images_for_the_labels_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"data\.fonts is 5; source fonts needs at least one image of each label"):
+        prepare(recipe_of_fonts(("fonts = 200", "fonts = 5")), tmp_path / "data", tmp_path / "cache")
+
+
+def test_fonts_beside_a_source_come_with_a_part_of_unseen_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipelines.data import sources
+
+    def few(*_: object) -> sources.SourceData:
+        return sources.SourceData(labelled(*range(10), *range(10)), labelled(*range(10)), {"name": "few"})
+
+    monkeypatch.setitem(sources.SOURCES, "mnist", few)
+    recipe = recipe_of_fonts(('"fonts"', '"mnist"'), ("restyled = 30", "restyled = 0"))
+
+    prepare(recipe, tmp_path / "data", tmp_path / "cache")
+
+    assert len(dataset.read_part(tmp_path / "data", "train")) == 10 + 200 + 20
+    assert len(dataset.read_part(tmp_path / "data", dataset.FONTS)) == 20
+    assert len(dataset.read_part(tmp_path / "data", "test")) == 10

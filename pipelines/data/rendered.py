@@ -1,0 +1,283 @@
+"""Images beside the source's own: rendered from handwriting fonts, its images in another style, and outliers.
+
+Each goes through `handwriting.preprocess.to_tensor`. What is rendered depends on the seed and an image's number, not on how
+many processes share the work; it is kept in the cache under the digest of all that it was made from.
+"""
+
+import io
+import multiprocessing
+import os
+import string
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from zipfile import BadZipFile
+
+import cv2
+import numpy as np
+import PIL
+
+from handwriting import preprocess
+from handwriting.errors import ImageError
+from handwriting.preprocess import Tensor, to_tensor
+from pipelines.data import faces as faces_module
+from pipelines.data import pen, style
+from pipelines.data.faces import GLYPH_SIZE, Face, Shape, cropped, faces, shape
+from pipelines.data.images import OUTLIER, LabelledImages
+from pipelines.errors import DataError
+from pipelines.files import sha256_of, write_atomically
+
+LOOKALIKES = {
+    "0": "OoDQ@",
+    "1": "IiLlJjt|!/\\()[]'`,.-_",
+    "2": "Zz",
+    "4": "yYHA",
+    "5": "Ss$",
+    "6": "bGC",
+    "7": "TF?",
+    "8": "B&%",
+    "9": "gqPae",
+}
+"""For a label the characters that some people write as others write it; never outliers beside it."""
+
+FOLDER = "rendered"
+"""The folder in the cache."""
+
+_CHUNK = 500
+_KEPT = 4
+_MOST_UNSEEN = 2000
+_PEN_SHARE = 0.4
+_NEIGHBOUR_SHARE = 0.15
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be rendered."""
+
+    kind: str
+    """`fonts`, `restyled` or `outliers`."""
+    count: int
+    labels: tuple[str, ...]
+    faces: tuple[Face, ...]
+    seed: int
+    with_pen: bool = True
+    """Kind `fonts`: whether the ways of writing that fonts lack are drawn."""
+    source: LabelledImages | None = None
+    """Kind `restyled`: the images."""
+
+    def digest(self) -> str:
+        """SHA-256 of everything that the result depends on."""
+        code = [Path(str(module.__file__)).read_bytes() for module in (preprocess, faces_module, pen, style)]
+        parts = [self.kind, self.count, self.labels, [face.digest for face in self.faces], self.seed, self.with_pen]
+        parts += [Path(__file__).read_text(encoding="utf-8"), cv2.__version__, PIL.__version__, np.__version__]
+        source = [self.source.images.tobytes(), self.source.labels.tobytes()] if self.source else []
+        return sha256_of(b"\0".join([repr(parts).encode(), *code, *source]))
+
+
+def fonts(labels: Sequence[str], count: int, folder: str, seed: int, cache_dir: Path, say: Say) -> LabelledImages:
+    """So many characters from the faces for training, as many of each label, some drawn by a pen of our own.
+
+    Raises:
+        DataError: no face has some label, or a font cannot be read.
+    """
+    return _made(Order("fonts", count, tuple(labels), _faces(labels, folder, False), seed), cache_dir, say)
+
+
+def unseen_fonts(labels: Sequence[str], wanted: int, folder: str, cache_dir: Path, say: Say) -> LabelledImages:
+    """Characters from the held-out faces, for the test; a tenth of those wanted for training, at most 2,000, at least one each.
+
+    The same whatever the seed of the recipe.
+
+    Raises:
+        DataError: no face has some label, or a font cannot be read.
+    """
+    count = max(len(labels), min(_MOST_UNSEEN, wanted // 10))
+    return _made(Order("fonts", count, tuple(labels), _faces(labels, folder, True), 0, with_pen=False), cache_dir, say)
+
+
+def restyled(source: LabelledImages, count: int, seed: int, cache_dir: Path, say: Say) -> LabelledImages:
+    """So many of the source's images, as other pens, papers and cameras would have made them."""
+    return _made(Order("restyled", count, (), (), seed, source=source), cache_dir, say)
+
+
+def outliers(labels: Sequence[str], count: int, folder: str, seed: int, cache_dir: Path, say: Say) -> LabelledImages:
+    """So many images of what is none of the labels: other characters, scribbles, noise; labelled OUTLIER."""
+    return _made(Order("outliers", count, tuple(labels), _faces(labels, folder, False), seed), cache_dir, say)
+
+
+def face_digests(folder: str) -> dict[str, str]:
+    """The SHA-256 of each font file by its name."""
+    return {face.path.name: face.digest for face in faces(folder)}
+
+
+def others(labels: Sequence[str]) -> str:
+    """The ASCII characters that are no label and look like none."""
+    similar = {other for label in labels for other in LOOKALIKES.get(label, "") + label.upper() + label.lower()}
+    return "".join(one for one in string.ascii_letters + string.punctuation if one not in similar)
+
+
+def _faces(labels: Sequence[str], folder: str, is_held_out: bool) -> tuple[Face, ...]:
+    """The faces on one side of the split that have every label."""
+    side = [face for face in faces(folder) if face.is_held_out == is_held_out]
+    complete = tuple(face for face in side if all(shape(face, label) is not None for label in labels))
+    if not complete:
+        lacking = [label for label in labels if all(shape(face, label) is None for face in side)]
+        raise DataError(f"none of {len(side)} fonts has all labels; in none at all: {', '.join(lacking) or '–'}")
+    return complete
+
+
+def _made(order: Order, cache_dir: Path, say: Say) -> LabelledImages:
+    """What was ordered, from the cache or made now by as many processes as there are processors."""
+    path = cache_dir / f"{order.kind}-{order.digest()[:32]}.npz"
+    if (kept := _read(path)) is not None:
+        return kept
+    worker_count = min(len(os.sched_getaffinity(0)), 8, -(-order.count // _CHUNK))
+    say(f"rendering {order.count:,} images ({order.kind})")
+    with TemporaryDirectory() as folder:
+        parts = [Path(folder, f"{index}.npz") for index in range(worker_count)]
+        context = multiprocessing.get_context("fork")
+        workers = [
+            context.Process(target=_work, args=(order, index, worker_count, part, os.getpid()))
+            for index, part in enumerate(parts)
+        ]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        pieces = [piece for part in parts if (piece := _read(part)) is not None]
+    if len(pieces) < worker_count:
+        raise DataError(f"rendering {order.kind}: {worker_count - len(pieces)} of {worker_count} processes ended early")
+    result = _in_order(pieces, order.count)
+    _keep(path, result)
+    return result
+
+
+def _work(order: Order, index: int, worker_count: int, part: Path, parent: int) -> None:
+    """Makes every `worker_count`-th chunk and writes them all; stops where the parent has gone."""
+    made = []
+    for chunk in range(index, -(-order.count // _CHUNK), worker_count):
+        if os.getppid() != parent:
+            return
+        made.append(_chunk(order, chunk))
+    _write(part, LabelledImages(*(np.concatenate([getattr(one, what) for one in made]) for what in ("images", "labels"))))
+
+
+def _in_order(pieces: list[LabelledImages], count: int) -> LabelledImages:
+    """The chunks of all workers, as if one had made them."""
+    chunk_count = -(-count // _CHUNK)
+    images, labels = [], []
+    for chunk in range(chunk_count):
+        piece, start = pieces[chunk % len(pieces)], chunk // len(pieces) * _CHUNK
+        images.append(piece.images[start : start + _CHUNK])
+        labels.append(piece.labels[start : start + _CHUNK])
+    return LabelledImages(np.concatenate(images), np.concatenate(labels))
+
+
+def _chunk(order: Order, chunk: int) -> LabelledImages:
+    generator = np.random.default_rng([order.seed, chunk])
+    numbers = range(chunk * _CHUNK, min(order.count, (chunk + 1) * _CHUNK))
+    made = [_MAKERS[order.kind](order, number, generator) for number in numbers]
+    return LabelledImages(np.stack([image for image, _ in made]), np.array([label for _, label in made], np.int64))
+
+
+def _from_fonts(order: Order, number: int, generator: np.random.Generator) -> tuple[Tensor, int]:
+    index = number % len(order.labels)
+    label = order.labels[index]
+    draw = pen.VARIANTS.get(label) if order.with_pen else None
+    while True:
+        if draw and generator.uniform() < _PEN_SHARE:
+            character = pen.drawn(draw(generator), generator)
+        else:
+            character = _shape(_any(order.faces, generator), label)
+        if (image := _tensor(character, order, generator)) is not None:
+            return image, index
+
+
+def _restyled(order: Order, number: int, generator: np.random.Generator) -> tuple[Tensor, int]:
+    assert order.source is not None
+    while True:
+        index = int(generator.integers(len(order.source)))
+        if (image := _tensor(_enlarged(order.source.images[index]), order, generator)) is not None:
+            return image, int(order.source.labels[index])
+
+
+def _outlier(order: Order, number: int, generator: np.random.Generator) -> tuple[Tensor, int]:
+    while True:
+        kind = generator.uniform()
+        if kind < 0.1:
+            return _noise(generator), OUTLIER
+        if kind < 0.3:
+            character: Shape | None = pen.drawn(pen.scribble(generator), generator)
+        else:
+            character = shape(_any(order.faces, generator), str(generator.choice(list(others(order.labels)))))
+        if character is not None and (image := _tensor(character, order, generator)) is not None:
+            return image, OUTLIER
+
+
+_MAKERS = {"fonts": _from_fonts, "restyled": _restyled, "outliers": _outlier}
+
+
+def _tensor(character: Shape, order: Order, generator: np.random.Generator) -> Tensor | None:
+    """The character in a random style as the model sees it; None where nothing is left of it."""
+    has_neighbours = generator.uniform() < _NEIGHBOUR_SHARE
+    neighbours = (_neighbour(order, generator), _neighbour(order, generator)) if has_neighbours else None
+    try:
+        return to_tensor(style.picture(character, generator, neighbours))
+    except ImageError:
+        return None
+
+
+def _neighbour(order: Order, generator: np.random.Generator) -> Shape:
+    if order.source is not None:
+        return _enlarged(order.source.images[int(generator.integers(len(order.source)))])
+    return _shape(_any(order.faces, generator), order.labels[int(generator.integers(len(order.labels)))])
+
+
+def _enlarged(image: Tensor) -> Shape:
+    """An image as the model sees it, enlarged to a shape with smooth edges."""
+    large = cv2.resize(image, (GLYPH_SIZE + 38,) * 2, interpolation=cv2.INTER_CUBIC)
+    return cropped(np.clip((large.astype(np.float32) - 64) * 2, 0, 255).astype(np.uint8))
+
+
+def _noise(generator: np.random.Generator) -> Tensor:
+    """Blobs and speckles, as a badly cut-out piece of paper may come out of the preprocessing."""
+    size = int(generator.integers(3, 29))
+    field = cv2.resize(generator.uniform(0, 1, (size, size)).astype(np.float32), (20, 20), interpolation=cv2.INTER_LINEAR)
+    image = np.zeros((28, 28), np.uint8)
+    image[4:24, 4:24] = np.clip((field - generator.uniform(0.2, 0.8)) * generator.uniform(300, 2000), 0, 255)
+    return image
+
+
+def _shape(face: Face, label: str) -> Shape:
+    character = shape(face, label)
+    assert character is not None
+    return character
+
+
+def _any(choices: tuple[Face, ...], generator: np.random.Generator) -> Face:
+    return choices[int(generator.integers(len(choices)))]
+
+
+def _read(path: Path) -> LabelledImages | None:
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+            return LabelledImages(file["images"], file["labels"])
+    except (OSError, ValueError, EOFError, KeyError, BadZipFile):
+        return None
+
+
+def _write(path: Path, data: LabelledImages) -> None:
+    buffer = io.BytesIO()
+    np.savez(buffer, images=data.images, labels=data.labels)
+    write_atomically(path, buffer.getvalue())
+
+
+def _keep(path: Path, data: LabelledImages) -> None:
+    """Writes it into the cache, and removes all of its kind but the newest few."""
+    _write(path, data)
+    kind = path.name.split("-")[0]
+    for old in sorted(path.parent.glob(f"{kind}-*.npz"), key=lambda one: one.stat().st_mtime)[:-_KEPT]:
+        old.unlink(missing_ok=True)

@@ -1,0 +1,63 @@
+"""The bundled fonts: complete, licensed, on one side of the split each."""
+
+import re
+import string
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipelines.data.faces import BUNDLED, GLYPH_SIZE, Face, faces, shape
+from pipelines.errors import DataError
+
+
+def test_every_bundled_font_is_listed_with_a_licence_that_is_there() -> None:
+    rows = re.findall(r"^\| (\S+\.woff2) \|.*\]\((licences/\S+)\)", (BUNDLED / "LICENSES.md").read_text(encoding="utf-8"), re.M)
+
+    assert sorted(name for name, _ in rows) == [face.path.name for face in faces()]
+    assert {licence for _, licence in rows} == {f"licences/{path.name}" for path in (BUNDLED / "licences").iterdir()}
+
+
+def test_the_bundled_fonts_are_small() -> None:
+    assert sum(path.stat().st_size for path in BUNDLED.rglob("*") if path.is_file()) <= 2_000_000
+
+
+def test_both_sides_of_the_split_have_fonts() -> None:
+    held_out = [face for face in faces() if face.is_held_out]
+
+    assert len(held_out) >= 8
+    assert len(faces()) - len(held_out) >= 30
+
+
+@pytest.mark.parametrize("face", faces(), ids=lambda face: face.path.stem)
+def test_every_bundled_font_has_every_digit_and_letter(face: Face) -> None:
+    for character in string.digits + string.ascii_letters:
+        drawn = shape(face, character)
+        assert drawn is not None
+        assert max(drawn.shape) == GLYPH_SIZE
+
+
+def test_a_character_that_a_font_lacks_is_none() -> None:
+    assert shape(faces()[0], "木") is None
+    assert shape(faces()[0], " ") is None
+
+
+def test_a_folder_adds_its_fonts(tmp_path: Path) -> None:
+    (tmp_path / "mine.woff2").write_bytes(faces()[0].path.read_bytes())
+
+    added = faces(str(tmp_path))
+
+    assert len(added) == len(faces()) + 1
+    np.testing.assert_array_equal(shape(added[-1], "7"), shape(added[0], "7"))
+
+
+def test_a_folder_without_fonts_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no folder with fonts; expected files ending in \.woff2"):
+        faces(str(tmp_path))
+
+
+def test_what_is_no_font_is_named(tmp_path: Path) -> None:
+    (tmp_path / "broken.ttf").write_bytes(b"no font")
+
+    with pytest.raises(DataError, match=r"broken\.ttf"):
+        shape(faces(str(tmp_path))[-1], "7")
