@@ -72,7 +72,6 @@ def fit(model: keras.Model, data: LabelledImages, held_out: LabelledImages, pres
         optimizer=optimizer(training, steps * training.epochs),
         loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=training.label_smoothing),
         metrics=["accuracy"],
-        steps_per_execution=_steps_per_execution(steps),
         jit_compile=False,  # XLA takes twice as long for convolutions on a CPU
     )
     started = time.monotonic()
@@ -86,11 +85,6 @@ def fit(model: keras.Model, data: LabelledImages, held_out: LabelledImages, pres
         verbose=0,
     )
     return time.monotonic() - started
-
-
-def _steps_per_execution(steps: int) -> int:
-    """How many steps TensorFlow makes before Python looks again: at most 16, and no remainder at an epoch's end."""
-    return max(count for count in range(1, 17) if steps % count == 0)
 
 
 def optimizer(training: Training, total_steps: int) -> keras.optimizers.Optimizer:
