@@ -1,6 +1,7 @@
 """The whole house on this machine: `hcr up` trains a small model from MNIST, publishes and serves it."""
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -90,7 +91,7 @@ def write_small_recipe(path: Path) -> None:
     """digits.toml with a quick training of one epoch of a smaller network: right enough, in a third of the time."""
     text = _RECIPE.read_text()
     head, _, _ = text.partition("[gates]")
-    head = head.partition("[presets.")[0]
+    head = re.sub(r"(?m)^(fonts|restyled|outliers) = .*\n", "", head.partition("[presets.")[0])
     path.write_text(
         f"{head}[gates]\naccuracy = 0.95\nrecall = 0.85\nece = 0.1\n\n"
         "[presets.quick]\nnetwork = { channels = [16, 32, 64] }\ntraining = { epochs = 1 }\n"

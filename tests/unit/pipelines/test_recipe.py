@@ -22,7 +22,7 @@ def test_a_preset_is_the_common_part_with_its_own_changes() -> None:
     recipe = load_recipe("digits")
 
     assert recipe.preset("quick").training.epochs < recipe.preset("default").training.epochs
-    assert recipe.preset("quick").training.batch == recipe.preset("default").training.batch
+    assert recipe.preset("quick").training.weight_decay == recipe.preset("default").training.weight_decay
 
 
 def test_a_recipe_is_found_by_name_by_path_and_by_text(tmp_path: Path) -> None:
