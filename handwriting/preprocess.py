@@ -39,7 +39,7 @@ def to_tensor(pixels: Pixels, polarity: Polarity = "auto") -> Tensor:
     Raises:
         NoInk: nothing stands out from the paper.
     """
-    return character_tensor(_most_central(ink_of(_reduced(pixels), polarity)))
+    return character_tensor(_most_central(ink_of(_reduced(pixels, max(pixels.shape) / _WORKING_SIZE), polarity)))
 
 
 def ink_of(pixels: Pixels, polarity: Polarity = "auto", extent: int | None = None) -> Tensor:
@@ -64,8 +64,8 @@ def character_tensor(ink: Tensor) -> Tensor:
     return _centred(_boxed(_thickened(_cropped(ink))))
 
 
-def _reduced(pixels: Pixels) -> Pixels:
-    factor = max(pixels.shape) / _WORKING_SIZE
+def _reduced(pixels: Pixels, factor: float) -> Pixels:
+    """The pixels, so many times smaller; never larger."""
     if factor <= 1:
         return pixels
     size = (max(1, round(pixels.shape[1] / factor)), max(1, round(pixels.shape[0] / factor)))
@@ -78,7 +78,7 @@ def _is_dark_on_light(pixels: Pixels, extent: int) -> bool:
     Against the wide blur of its surroundings paper deviates a little and ink a lot the other way, so the deviations are
     skewed towards the ink, however the light falls off; thick strokes that fill the image are told by the border.
     """
-    small = _background_scale(pixels, extent).astype(np.float32)
+    small = _reduced(pixels, extent / _BACKGROUND_SIZE).astype(np.float32)
     sigma = min(extent, _BACKGROUND_SIZE) / 5
     deviation = small - cv2.GaussianBlur(small, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
     spread = float(deviation.std())
@@ -126,7 +126,7 @@ def _background(pixels: Pixels, extent: int) -> Pixels:
 
     An opening follows a slope of light, but at the border only if the slope goes on beyond it: hence the odd reflection.
     """
-    small = _background_scale(pixels, extent).astype(np.int16)
+    small = _reduced(pixels, extent / _BACKGROUND_SIZE).astype(np.int16)
     kernel = _background_kernel(min(extent, _BACKGROUND_SIZE))
     rim = kernel.shape[0]
     edges = cv2.copyMakeBorder(small, rim, rim, rim, rim, cv2.BORDER_REPLICATE)
@@ -134,14 +134,6 @@ def _background(pixels: Pixels, extent: int) -> Pixels:
     opened = cv2.morphologyEx(2 * edges - mirrored, cv2.MORPH_OPEN, kernel)
     smooth = cv2.blur(opened, (5, 5))[rim:-rim, rim:-rim].clip(0, 255).astype(np.uint8)
     return np.asarray(cv2.resize(smooth, pixels.shape[::-1], interpolation=cv2.INTER_LINEAR), np.uint8)
-
-
-def _background_scale(pixels: Pixels, extent: int) -> Pixels:
-    factor = extent / _BACKGROUND_SIZE
-    if factor <= 1:
-        return pixels
-    size = (max(1, round(pixels.shape[1] / factor)), max(1, round(pixels.shape[0] / factor)))
-    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _background_kernel(extent: int) -> NDArray[np.uint8]:
