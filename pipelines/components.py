@@ -13,7 +13,7 @@ IMAGE = os.environ.get("HCR_PIPELINES_IMAGE", "handwriting-pipelines:local")
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def prepare(recipe: str, cache_dir: str, dataset: dsl.Output[dsl.Dataset]) -> None:
+def prepare(recipe: str, preset: str, cache_dir: str, dataset: dsl.Output[dsl.Dataset]) -> None:
     from pathlib import Path
 
     from pipelines.step_process import step
@@ -22,7 +22,7 @@ def prepare(recipe: str, cache_dir: str, dataset: dsl.Output[dsl.Dataset]) -> No
         from pipelines.recipe import load_recipe
         from pipelines.steps.prepare import prepare
 
-        manifest = prepare(load_recipe(recipe), Path(dataset.path), Path(cache_dir))
+        manifest = prepare(load_recipe(recipe), Path(dataset.path), Path(cache_dir), preset)
         dataset.metadata["digests"] = manifest["sha256"]
 
 

@@ -24,7 +24,7 @@ def handwriting(
         repository: The model repository's folder, as the steps see it.
         cache_dir: Where downloaded data is kept.
     """
-    prepared = prepare(recipe=recipe, cache_dir=cache_dir)
+    prepared = prepare(recipe=recipe, preset=preset, cache_dir=cache_dir)
     dataset = prepared.outputs["dataset"]
     trained = train(recipe=recipe, preset=preset, seed=seed, dataset=dataset)
     evaluated = evaluate(recipe=recipe, dataset=dataset, model=trained.outputs["model"])

@@ -1,10 +1,10 @@
 """A recipe: all that is particular to one alphabet. The class count is the number of its labels.
 
-A preset is the recipe's `[network]`, `[training]` and `[augmentation]` with what `[presets.<name>]` changes in them.
+A preset is the recipe's `[data]`, `[network]`, `[training]` and `[augmentation]` with what `[presets.<name>]` changes in them.
 """
 
 import tomllib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from pipelines.errors import RecipeError
 from pipelines.schema import boolean, build, choice, integer, number, numbers, text
 
 FOLDER = Path(__file__).with_name("recipes")
-_CHANGEABLE = ("network", "training", "augmentation")
+_CHANGEABLE = ("data", "network", "training", "augmentation")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +33,8 @@ class Data:
     """A folder with more fonts than the bundled ones, relative to the working directory."""
     restyled: int = integer(0, 10_000_000, default=0)
     """How many of the source's training images join once more, in another style."""
+    fields: int = integer(0, 10_000_000, default=0)
+    """How many images join that the segmenter cuts from rendered fields: characters with neighbours' remains, and parts."""
     outliers: int = integer(0, 10_000_000, default=0)
     """How many images join that show none of the labels: other characters, scribbles, noise."""
 
@@ -87,6 +89,7 @@ class Preset:
     """One way to train a recipe: `default`, `quick` or `best`."""
 
     name: str
+    data: Data
     network: Network
     training: Training
     augmentation: Augmentation
@@ -103,6 +106,7 @@ class Recipe:
     keep: float
     """The share of a class's right answers that its rejection threshold keeps."""
     data: Data
+    """As no preset changes it; see `with_preset`."""
     gates: Gates
     presets: dict[str, Preset]
     text: str
@@ -117,6 +121,14 @@ class Recipe:
         if name not in self.presets:
             raise RecipeError(f"recipe {self.name} has no preset {name!r}; it has {', '.join(self.presets)}")
         return self.presets[name]
+
+    def with_preset(self, name: str) -> "Recipe":
+        """The recipe with the data of that preset.
+
+        Raises:
+            RecipeError: there is none.
+        """
+        return replace(self, data=self.preset(name).data)
 
 
 def recipe_names() -> list[str]:
@@ -155,10 +167,10 @@ def parse_recipe(content: str, source: str) -> Recipe:
         raise RecipeError(f"{source}: no TOML: {error}") from None
     presets = _pop_tables(table, "presets", source)
     common = {key: _pop_tables(table, key, source) for key in _CHANGEABLE}
-    head = build(_Head, {key: value for key, value in table.items() if key not in ("data", "gates")}, source, "")
+    head = build(_Head, {key: value for key, value in table.items() if key != "gates"}, source, "")
     return Recipe(
         **{field.name: getattr(head, field.name) for field in fields(head)},
-        data=build(Data, table.get("data", {}), source, "data."),
+        data=build(Data, common["data"], source, "data."),
         gates=build(Gates, table.get("gates", {}), source, "gates."),
         presets={name: _preset(name, changes, common, source) for name, changes in presets.items()},
         text=content,
@@ -187,6 +199,7 @@ def _preset(name: str, changes: Any, common: dict[str, Any], source: str) -> Pre
     where = f"presets.{name}."
     return Preset(
         name=name,
+        data=build(Data, merged["data"], source, f"{where}data."),
         network=build(Network, merged["network"], source, f"{where}network."),
         training=build(Training, merged["training"], source, f"{where}training."),
         augmentation=build(Augmentation, merged["augmentation"], source, f"{where}augmentation."),

@@ -1,7 +1,8 @@
 """Shapes drawn by a pen of our own: the ways of writing digits that fonts lack, and scribbles.
 
-Coordinates are shares of the height, y downwards. What is drawn follows how Europeans write: a 1 with a flag and sometimes a
-foot, a 7 with a bar, an open 4, a 9 whose tail is straight, a 5 whose roof is loose.
+Coordinates are shares of the height, y downwards. What is drawn follows how people write in haste in Europe and South America:
+a 1 with a flag and sometimes a foot, a 7 with a bar, an open 4, a 9 whose tail is straight or whose loop is a P's, a 5 whose
+roof is loose, a 0 with a curl.
 """
 
 from collections.abc import Callable
@@ -48,14 +49,51 @@ def _smooth(points: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.concatenate([pieces.reshape(-1, 2), points[-1:]])
 
 
+def zero(generator: np.random.Generator) -> list[Stroke]:
+    """A 0 in one turn that overshoots or stays open, flat or narrow, often with a curl where it starts or ends."""
+    g = generator.uniform
+    wide, start = float(np.exp(generator.normal(-0.4, 0.35))) / 2, np.radians(g(-150, -20))
+    turn = np.radians(g(320, 420))
+    angles = start - np.linspace(0, turn, 18) * (1 if g() < 0.85 else -1)
+    radius = 1 - g(0, 0.35) * np.linspace(1, 0, 18) ** 4 if g() < 0.3 else np.ones(18)
+    loop: Stroke = [
+        (float(wide * r * np.cos(a)), float(0.5 + 0.5 * r * np.sin(a))) for a, r in zip(angles, radius, strict=True)
+    ]
+    x, y = loop[-1]
+    kind = g()
+    if kind < 0.3:  # goes on to the next character
+        loop += [(x + g(0.05, 0.2), y + g(-0.05, 0.15)), (x + g(0.25, 0.6), y + g(-0.2, 0.15))]
+    elif kind < 0.5:  # a curl inside
+        loop += [
+            (x - wide * g(0, 0.5), y + g(0.15, 0.4)),
+            (x - wide * g(0.4, 1), y + g(0, 0.2)),
+            (x + wide * g(0, 1), y - g(0, 0.2)),
+        ]
+    if g() < 0.15:  # comes from the last one
+        loop.insert(0, (loop[0][0] - g(0.1, 0.5), loop[0][1] + g(-0.15, 0.1)))
+    return [loop]
+
+
 def one(generator: np.random.Generator) -> list[Stroke]:
-    """A 1 with a flag, mostly; with a foot, sometimes."""
+    """A 1 with a flag, mostly, up to a roof or a narrow loop; with a foot, sometimes."""
     g = generator.uniform
     slant = g(-0.12, 0.25)
+    if g() < 0.15:  # up and down in one narrow loop
+        wide = g(0.08, 0.2)
+        return [
+            [
+                (-wide - g(0, 0.3), g(0.5, 0.95)),
+                (wide, g(0.15, 0.3)),
+                (wide * 0.6, 0),
+                (-wide * 0.3, 0.12),
+                (0, 0.6),
+                (g(-0.05, 0.2), 1),
+            ]
+        ]
     strokes: list[Stroke] = [[(slant, 0), (slant / 2 + g(-0.03, 0.03), 0.5), (0, 1)]]
     if g() < 0.85:
-        length = g(0.12, 0.65)
-        steep = min(g(0.5, 1.7), 0.95 / length)
+        length = g(0.12, 0.75)
+        steep = min(g(0.5, 2.2), 1.05 / length)
         strokes.insert(
             0, [(slant - length, length * steep), (slant - length * g(0.3, 0.7), length * steep * g(0.3, 0.7)), (slant, 0)]
         )
@@ -65,28 +103,62 @@ def one(generator: np.random.Generator) -> list[Stroke]:
     return strokes
 
 
-def seven(generator: np.random.Generator) -> list[Stroke]:
-    """A 7 with a bar, mostly; with a hook at the roof's beginning, sometimes."""
+def two(generator: np.random.Generator) -> list[Stroke]:
+    """A 2 whose foot starts with a loop, or that is nearly a Z."""
     g = generator.uniform
-    width, bow = g(0.35, 0.75), g(-0.08, 0.08)
-    foot = width * g(-0.1, 0.65)
+    wide, loop = g(0.4, 0.7), g(0.05, 0.2)
+    head: Stroke = [(g(0, 0.08), g(0.1, 0.3)), (wide * 0.45, g(-0.02, 0.04)), (wide * g(0.85, 1), g(0.15, 0.3))]
+    foot = g(0.85, 1)
+    if g() < 0.6:
+        turn: Stroke = [
+            (wide * 0.4, 0.75),
+            (0.02, foot),
+            (-loop / 2, foot - loop),
+            (loop, foot - loop * g(0.7, 1.3)),
+            (wide * 0.6, foot),
+        ]
+        return [[*head, *turn, (wide + g(0, 0.3), foot + g(-0.12, 0.1))]]
+    return [
+        [*head, (wide * 0.4, 0.7), (0, foot)],
+        [(0, foot), (wide * 0.5, foot + g(-0.06, 0.04)), (wide + g(-0.05, 0.2), foot)],
+    ]
+
+
+def seven(generator: np.random.Generator) -> list[Stroke]:
+    """A 7 with a bar, mostly; with a hook, a wave or a loop where the roof begins, sometimes."""
+    g = generator.uniform
+    width, bow = g(0.2, 0.75), g(-0.08, 0.08)
+    foot = width * g(-0.1, 0.75)
     bend = (width + foot) / 2 + g(-0.15, 0.08)
+    kind = g()
     roof: Stroke = [(0, g(-0.05, 0.1)), (width / 2, bow), (width, 0)]
-    strokes: list[Stroke] = [roof, [(width, 0), (bend, g(0.35, 0.6)), (foot, 1)]]
-    if g() < 0.4:
+    if kind < 0.25:  # a wave
+        roof = [(0, g(0.05, 0.15)), (width * 0.25, g(-0.05, 0.02)), (width * 0.65, g(0.04, 0.12)), (width, g(-0.08, 0))]
+    elif kind < 0.35:  # a loop
+        size = g(0.06, 0.16)
+        roof = [
+            (width * 0.3, g(0.05, 0.15)),
+            (size, size * 1.6),
+            (0, size * 0.5),
+            (size, 0),
+            (width * 0.6, g(0.03, 0.1)),
+            (width, 0),
+        ]
+    strokes: list[Stroke] = [roof, [(roof[-1][0], roof[-1][1]), (bend, g(0.35, 0.6)), (foot, 1)]]
+    if kind > 0.35 and g() < 0.4:
         strokes.append([(0, roof[0][1]), (g(-0.06, 0.04), g(0.08, 0.25))])
     if g() < 0.75:
-        y, half, tilt = g(0.38, 0.62), g(0.1, 0.35), g(-0.08, 0.08)
+        y, half, tilt = g(0.35, 0.65), g(0.1, 0.38), g(-0.1, 0.1)
         x = width + (foot - width) * y + g(-0.08, 0.08)
         strokes.append([(x - half, y + tilt), (x + half, y - tilt)])
     return strokes
 
 
 def four(generator: np.random.Generator) -> list[Stroke]:
-    """A 4 that is open at the top, its left side an angle or a bow, or one that is a triangle on a stem."""
+    """A 4 that is open at the top, its left side an angle, a bow or a loop, or one that is a triangle on a stem."""
     g = generator.uniform
     width, bar, slant = g(0.45, 0.8), g(0.42, 0.72), g(-0.05, 0.2)
-    if g() < 0.4:
+    if g() < 0.35:
         stem, bar = g(0.3, 0.75), g(0.32, 0.7)
         return [
             [(stem + slant, 0), (0, bar)],
@@ -95,19 +167,34 @@ def four(generator: np.random.Generator) -> list[Stroke]:
         ]
     start, stem, top = g(0.0, 0.25), width * g(0.55, 0.95), g(-0.05, 0.4)
     left: Stroke = [(start + slant, 0), (start * g(0.3, 1), bar * g(0.4, 0.7)), (0, bar)]
-    if g() < 0.35:
+    kind = g()
+    if kind < 0.35:
         left[-1] = (g(0.02, 0.12), bar * g(0.85, 0.95))
+    elif kind < 0.5:
+        loop = g(0.05, 0.14)
+        left += [(loop, bar + loop * 0.6), (loop * 1.2, bar - loop * 0.6)]
     left += [(width * 0.5, bar + g(-0.05, 0.05)), (width, bar + g(-0.1, 0.05))]
     return [left, [(stem + slant * (1 - top), top), (stem - slant * g(0, 0.3), 1)]]
 
 
 def nine(generator: np.random.Generator) -> list[Stroke]:
-    """A 9 with a straight or a curled tail, its loop closed or nearly so."""
+    """A 9 with a straight, curled or winding tail, its loop closed or nearly so; or its loop on the stem's right, as a P's."""
     g = generator.uniform
-    wide, high = g(0.2, 0.34), g(0.2, 0.32)
+    wide, high = g(0.17, 0.34), g(0.16, 0.32)
+    kind = g()
+    if kind < 0.25:  # from the foot up the stem and around to the right
+        lean = g(-0.1, 0.25)
+        angles = np.linspace(np.radians(g(120, 200)), np.radians(g(440, 530)), 12)
+        loop: Stroke = [(float(lean + wide * (0.7 + np.cos(a))), float(high * (1 + np.sin(a)))) for a in angles]
+        return [[(g(-0.15, 0.1), 1), (g(0, 0.06) + lean / 2, g(0.6, 0.75)), *loop]]
     gap, start = g(-0.2, 0.6), g(-0.5, 0.1)
+    if kind < 0.4:  # around, and down by way of the left
+        angles = np.linspace(start, start - 2 * np.pi - g(0, 0.8), 14)
+        loop = [(float(wide + wide * np.cos(a)), float(high + high * np.sin(a))) for a in angles]
+        waist = 2 * high + g(0.05, 0.2)
+        return [[*loop, (wide * g(0.6, 1.3), waist), (wide * g(0.9, 1.6), (waist + 1) / 2), (wide * g(0.2, 1.2), 1)]]
     angles = np.linspace(start, start - 2 * np.pi + gap, 14)
-    loop: Stroke = [(float(wide + wide * np.cos(a)), float(high + high * np.sin(a))) for a in angles]
+    loop = [(float(wide + wide * np.cos(a)), float(high + high * np.sin(a))) for a in angles]
     foot = 2 * wide + g(-0.35, 0.08)
     tail: Stroke = [(2 * wide, high * g(0.2, 0.9)), (2 * wide + g(-0.06, 0.05), 0.6), (foot, 1)]
     if g() < 0.35:
@@ -116,17 +203,67 @@ def nine(generator: np.random.Generator) -> list[Stroke]:
 
 
 def five(generator: np.random.Generator) -> list[Stroke]:
-    """A 5 whose roof is a stroke of its own, a little off sometimes."""
+    """A 5 whose roof is a stroke of its own, a little off sometimes, or whose back is one line with its belly."""
     g = generator.uniform
+    if g() < 0.3:  # in one stroke from the roof's right end
+        wide, back, top = g(0.4, 0.8), g(0.0, 0.2), g(-0.08, 0.08)
+        neck = g(0.25, 0.5)
+        belly: Stroke = [
+            (back, neck),
+            (back + 0.2, neck - g(-0.05, 0.08)),
+            (back + g(0.35, 0.5), g(0.6, 0.75)),
+            (back + 0.1, 1),
+        ]
+        return [
+            [
+                (back + wide, top),
+                (back + wide * 0.5, top + g(0, 0.08)),
+                (back + g(0, 0.1), 0.03),
+                *belly,
+                (back - g(0.1, 0.3), g(0.85, 0.95)),
+            ]
+        ]
     neck, top = g(0.28, 0.45), g(0.0, 0.08)
     lean = g(0.0, 0.12)
-    belly: Stroke = [(lean, top), (0, neck), (0.2, neck - g(0.0, 0.1)), (g(0.4, 0.6), g(0.55, 0.7))]
+    belly = [(lean, top), (0, neck), (0.2, neck - g(0.0, 0.1)), (g(0.4, 0.6), g(0.55, 0.7))]
     belly += [(0.3, g(0.93, 1.0)), (g(-0.1, 0.05), g(0.85, 1.0))]
     roof_x, roof_y = lean + g(-0.03, 0.1), g(-0.06, 0.06)
     return [belly, [(roof_x, top + roof_y), (roof_x + g(0.25, 0.6), top + roof_y + g(-0.1, 0.06))]]
 
 
-VARIANTS: dict[str, Callable[[np.random.Generator], list[Stroke]]] = {"1": one, "4": four, "5": five, "7": seven, "9": nine}
+def six(generator: np.random.Generator) -> list[Stroke]:
+    """A 6 whose belly is small and low, open or overshot, as a b's or a cursive e's."""
+    g = generator.uniform
+    wide, high, x = g(0.14, 0.3), g(0.14, 0.27), g(0.05, 0.4)
+    angles = np.radians(np.linspace(170, 170 - g(300, 430), 12))
+    belly: Stroke = [(float(wide + wide * np.cos(a)), float(1 - high + high * np.sin(a))) for a in angles]
+    return [[(wide + x, g(0, 0.06)), (x * g(0.3, 0.7), g(0.25, 0.4)), *belly]]
+
+
+def eight(generator: np.random.Generator) -> list[Stroke]:
+    """An 8 in one stroke from the right, its top open or overshot, its loops unequal."""
+    g = generator.uniform
+    top, low, waist = g(0.14, 0.3), g(0.18, 0.34), g(0.38, 0.58)
+    x, lean = 0.3, g(0, 0.2)
+    down: Stroke = [
+        (x + lean + top, g(0.05, 0.2)),
+        (x + lean, 0),
+        (x + lean - top, waist * 0.45),
+        (x, waist),
+        (x + low, (1 + waist) / 2),
+    ]
+    up: Stroke = [
+        (x, 1),
+        (x - low, (1 + waist) / 2 + g(-0.05, 0.05)),
+        (x + g(-0.05, 0.05), waist),
+        (x + lean + top * g(0.6, 1.1), waist * g(0.2, 0.6)),
+    ]
+    return [[*down, *up, (x + lean + top * g(0.2, 1), g(-0.05, 0.12))]]
+
+
+VARIANTS: dict[str, Callable[[np.random.Generator], list[Stroke]]] = {
+    "0": zero, "1": one, "2": two, "4": four, "5": five, "6": six, "7": seven, "8": eight, "9": nine,
+}  # fmt: skip
 """How to draw the characters of which fonts have too few ways of writing."""
 
 

@@ -1,4 +1,4 @@
-"""Images beside the source's own: rendered from handwriting fonts, its images in another style, and outliers.
+"""Images beside the source's own: rendered from handwriting fonts, its images in another style, cut from fields, and outliers.
 
 Each goes through `handwriting.preprocess.to_tensor`. What is rendered depends on the seed and an image's number, not on how
 many processes share the work; it is kept in the cache under the digest of all that it was made from.
@@ -8,8 +8,9 @@ import io
 import multiprocessing
 import os
 import string
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from zipfile import BadZipFile
@@ -18,10 +19,11 @@ import cv2
 import numpy as np
 import PIL
 
-from handwriting import preprocess
+from handwriting import preprocess, segment
 from handwriting.errors import ImageError
 from handwriting.preprocess import Tensor, to_tensor
 from pipelines.data import faces as faces_module
+from pipelines.data import fields as fields_module
 from pipelines.data import pen, style
 from pipelines.data.faces import GLYPH_SIZE, Face, Shape, cropped, faces, shape
 from pipelines.data.images import OUTLIER, LabelledImages
@@ -48,6 +50,9 @@ _CHUNK = 500
 _KEPT = 4
 _MOST_UNSEEN = 2000
 _PEN_SHARE = 0.4
+_SOURCE_SHARE = 0.4
+_LONGEST_FIELD = 8
+_ROUND_SHARE = 0.2
 _NEIGHBOUR_SHARE = 0.15
 
 Say = Callable[[str], None]
@@ -58,7 +63,7 @@ class Order:
     """What is to be rendered."""
 
     kind: str
-    """`fonts`, `restyled` or `outliers`."""
+    """`fonts`, `restyled`, `fields` or `outliers`."""
     count: int
     labels: tuple[str, ...]
     faces: tuple[Face, ...]
@@ -66,11 +71,12 @@ class Order:
     with_pen: bool = True
     """Kind `fonts`: whether the ways of writing that fonts lack are drawn."""
     source: LabelledImages | None = None
-    """Kind `restyled`: the images."""
+    """Kinds `restyled` and `fields`: the images."""
 
     def digest(self) -> str:
         """SHA-256 of everything that the result depends on."""
-        code = [Path(str(module.__file__)).read_bytes() for module in (preprocess, faces_module, pen, style)]
+        modules = (preprocess, faces_module, pen, style) + ((fields_module, segment) if self.kind == "fields" else ())
+        code = [Path(str(module.__file__)).read_bytes() for module in modules]
         parts = [self.kind, self.count, self.labels, [face.digest for face in self.faces], self.seed, self.with_pen]
         parts += [Path(__file__).read_text(encoding="utf-8"), cv2.__version__, PIL.__version__, np.__version__]
         source = [self.source.images.tobytes(), self.source.labels.tobytes()] if self.source else []
@@ -101,6 +107,13 @@ def unseen_fonts(labels: Sequence[str], wanted: int, folder: str, cache_dir: Pat
 def restyled(source: LabelledImages, count: int, seed: int, cache_dir: Path, say: Say) -> LabelledImages:
     """So many of the source's images, as other pens, papers and cameras would have made them."""
     return _made(Order("restyled", count, (), (), seed, source=source), cache_dir, say)
+
+
+def fields(
+    source: LabelledImages, labels: Sequence[str], count: int, folder: str, seed: int, cache_dir: Path, say: Say
+) -> LabelledImages:
+    """So many images cut from fields of the source's images, of fonts and of our own pen; parts of characters are OUTLIER."""
+    return _made(Order("fields", count, tuple(labels), _faces(labels, folder, False), seed, source=source), cache_dir, say)
 
 
 def outliers(labels: Sequence[str], count: int, folder: str, seed: int, cache_dir: Path, say: Say) -> LabelledImages:
@@ -179,7 +192,10 @@ def _in_order(pieces: list[LabelledImages], count: int) -> LabelledImages:
 def _chunk(order: Order, chunk: int) -> LabelledImages:
     generator = np.random.default_rng([order.seed, chunk])
     numbers = range(chunk * _CHUNK, min(order.count, (chunk + 1) * _CHUNK))
-    made = [_MAKERS[order.kind](order, number, generator) for number in numbers]
+    if order.kind == "fields":
+        made = list(islice(_from_fields(order, generator), len(numbers)))
+    else:
+        made = [_MAKERS[order.kind](order, number, generator) for number in numbers]
     return LabelledImages(np.stack([image for image, _ in made]), np.array([label for _, label in made], np.int64))
 
 
@@ -202,6 +218,27 @@ def _restyled(order: Order, number: int, generator: np.random.Generator) -> tupl
         index = int(generator.integers(len(order.source)))
         if (image := _tensor(_enlarged(order.source.images[index]), order, generator)) is not None:
             return image, int(order.source.labels[index])
+
+
+def _from_fields(order: Order, generator: np.random.Generator) -> Iterator[tuple[Tensor, int]]:
+    """Without end: what the segmenter makes of one field after the other."""
+    while True:
+        labels = generator.integers(0, len(order.labels), generator.integers(2, _LONGEST_FIELD + 1))
+        if generator.uniform() < _ROUND_SHARE:  # sums end in equal characters
+            labels[len(labels) // 2 :] = labels[-1]
+        face = _any(order.faces, generator)
+        made = fields_module.field([_in_field(order, face, int(label), generator) for label in labels], generator)
+        for image, number in fields_module.cut(made, generator):
+            yield image, OUTLIER if number is None else int(labels[number])
+
+
+def _in_field(order: Order, face: Face, index: int, generator: np.random.Generator) -> Shape:
+    label, kind = order.labels[index], generator.uniform()
+    if order.source is not None and kind < _SOURCE_SHARE:
+        own = np.flatnonzero(order.source.labels == index)
+        return _enlarged(order.source.images[own[int(generator.integers(len(own)))]])
+    draw = pen.VARIANTS.get(label) if order.with_pen else None
+    return pen.drawn(draw(generator), generator) if draw and kind < _SOURCE_SHARE + _PEN_SHARE else _shape(face, label)
 
 
 def _outlier(order: Order, number: int, generator: np.random.Generator) -> tuple[Tensor, int]:

@@ -28,7 +28,7 @@ def picture(shape: Shape, generator: np.random.Generator, neighbours: tuple[Shap
         ink = _with_neighbours(ink, *neighbours, generator)
     if g() < 0.12:
         _add_lines(ink, generator)
-    return _photographed(ink, generator)
+    return photographed(ink, generator)
 
 
 def stroke_width(shape: Shape) -> float:
@@ -151,7 +151,7 @@ def _add_lines(ink: NDArray[np.float32], generator: np.random.Generator) -> None
         ink[line] = np.maximum(ink[line], np.float32(generator.uniform(0.15, 0.9)))
 
 
-def _photographed(ink: NDArray[np.float32], generator: np.random.Generator) -> Pixels:
+def photographed(ink: NDArray[np.float32], generator: np.random.Generator) -> Pixels:
     """Ink from 0 to 1 → grey levels on paper, lit unevenly, blurred, with noise; sometimes light on dark, sometimes a JPEG."""
     g = generator.uniform
     height, width = ink.shape
@@ -164,7 +164,8 @@ def _photographed(ink: NDArray[np.float32], generator: np.random.Generator) -> P
         grey = grey * (1 + np.linspace(-across, across, width)[None] + np.linspace(-down, down, height)[:, None])
     if g() < 0.6:
         y, x = generator.integers(0, _NOISE - 3 * _CANVAS, 2)
-        grey = grey + g(0, 9) * _noise()[y : y + height, x : x + width]
+        rows, columns = np.arange(y, y + height), np.arange(x, x + width)
+        grey = grey + g(0, 9) * _noise().take(rows, 0, mode="wrap").take(columns, 1, mode="wrap")
     pixels: Pixels = np.clip(grey, 0, 255).astype(np.uint8)
     if g() < 0.2:
         pixels = 255 - pixels

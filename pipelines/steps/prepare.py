@@ -12,14 +12,16 @@ from pipelines.progress import say
 from pipelines.recipe import Recipe
 
 
-def prepare(recipe: Recipe, out_dir: Path, cache_dir: Path = Path(".hcr/data")) -> dict[str, Any]:
+def prepare(recipe: Recipe, out_dir: Path, cache_dir: Path = Path(".hcr/data"), preset: str = "default") -> dict[str, Any]:
     """The manifest of the data set that it writes to `out_dir`; the same for the same recipe and source.
 
     Downloads are kept in `cache_dir`.
 
     Raises:
+        RecipeError: the recipe has no such preset.
         DataError: the source cannot be had, or does not fit the recipe.
     """
+    recipe = recipe.with_preset(preset)
     source = sources.load(recipe, cache_dir, say)
     train, validation = split(source.train, recipe.data.validation, len(recipe.labels))
     additions, unseen = _additions(recipe, train, cache_dir)
@@ -32,7 +34,7 @@ def prepare(recipe: Recipe, out_dir: Path, cache_dir: Path = Path(".hcr/data")) 
         "recipe": recipe.name,
         "labels": list(recipe.labels),
         "source": source.origin,
-        "added": {"fonts": recipe.data.fonts, "restyled": recipe.data.restyled, "outliers": recipe.data.outliers},
+        "added": {kind: getattr(recipe.data, kind) for kind in ("fonts", "restyled", "fields", "outliers")},
         "counts": {name: _counts(part, recipe.labels) for name, part in parts.items()},
         "sha256": digests,
     }
@@ -56,6 +58,8 @@ def _additions(recipe: Recipe, train: LabelledImages, cache_dir: Path) -> tuple[
         unseen[dataset.FONTS] = rendered.unseen_fonts(labels, data.fonts, data.fonts_folder, cache, say)
     if data.restyled:
         added += rendered.restyled(train, data.restyled, recipe.seed, cache, say)
+    if data.fields:
+        added += rendered.fields(train, labels, data.fields, data.fonts_folder, recipe.seed, cache, say)
     if data.outliers:
         added += rendered.outliers(labels, data.outliers, data.fonts_folder, recipe.seed, cache, say)
     return added, unseen
