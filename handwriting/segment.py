@@ -28,7 +28,7 @@ MOST_HYPOTHESES = 1024
 _MOST_COMPONENTS = 1500
 _WORKING_SIZE = 1280  # pixels of the longer side while lines are looked for
 _WORKING_HEIGHT = 56  # pixels of a character while it is cut
-_MOST_PIECES = 4  # in a character
+_MOST_PIECES = 5  # in a character
 _WIDEST = 2.0  # of a character, in heights of the line's characters
 _WIDEST_GAP = 0.3  # inside a character, in heights
 _NARROWEST_TO_CUT = 0.45  # in heights: what is narrower is one character or less
@@ -169,7 +169,8 @@ def _rules(mask: NDArray[np.uint8], length: int) -> NDArray[np.uint8]:
     if mask.shape[1] < length:
         return np.zeros_like(mask)
     grown = cv2.dilate(mask, np.ones((3, 1), np.uint8))
-    lines = _reaching_the_edge(cv2.morphologyEx(grown, cv2.MORPH_OPEN, np.ones((1, length), np.uint8)) & mask)
+    runs = cv2.morphologyEx(grown, cv2.MORPH_OPEN, np.ones((1, length), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    lines = _reaching_the_edge(runs & mask)
     if not lines.any():
         return np.asarray(lines, np.uint8)
     columns = lines.sum(axis=0)

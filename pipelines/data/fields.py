@@ -23,11 +23,12 @@ HEIGHT = 64
 """Of a typical character before the field gets its size, in pixels."""
 
 _MARGIN = 40
-_LEAST_SAME = 0.75 # of the union of two boxes: the hypothesis is the character
-_MOST_OTHER = 0.45  # of the union with each box: it is none
-_SLIMMEST_OTHER = 0.4  # width by height: a part that is slimmer may well look like a 1 or an l
+_LEAST_LIKE = 0.75  # of the union of two boxes, what is in both: the hypothesis is the character
+_MOST_LIKE = 0.45  # with each box: it is a part of one at the most
+_LEAST_OF_WHOLE = 0.6  # of a character's box: the hypothesis has the character in it
+_SLIMMEST_PART = 0.4  # width by height: a part that is slimmer may well look like a 1 or an l
 _MOST_OF_ONE = 2  # hypotheses for one character
-_MOST_OTHERS = 2  # outliers from a field
+_MOST_OTHERS = 2  # outliers from a field: pairs, and parts
 
 
 @dataclass(frozen=True)
@@ -57,27 +58,29 @@ def cut(made: Field, generator: np.random.Generator) -> list[tuple[Tensor, int |
     except ImageError:
         return []
     hypotheses = [hypothesis for line in lines for hypothesis in line.hypotheses]
-    shares = np.array([[_shared(hypothesis.box, box) for box in made.boxes] for hypothesis in hypotheses])
+    shared = np.array([[_shared(hypothesis.box, box) for box in made.boxes] for hypothesis in hypotheses])
+    areas = np.array([[hypothesis.box[2] * hypothesis.box[3]] for hypothesis in hypotheses])
+    own = np.array([[wide * high for _, _, wide, high in made.boxes]])
+    likeness = shared / (areas + own - shared)
     found: list[tuple[Tensor, int | None]] = []
     for number in range(len(made.boxes)):
-        order = np.argsort(-shares[:, number], kind="stable")[:_MOST_OF_ONE]
-        best = [index for index in order if shares[index, number] >= _LEAST_SAME and shares[index].argmax() == number]
+        order = np.argsort(-likeness[:, number], kind="stable")[:_MOST_OF_ONE]
+        best = [index for index in order if likeness[index, number] >= _LEAST_LIKE and likeness[index].argmax() == number]
         found += [(hypotheses[index].tensor, number) for index in best]
-    others = [
-        index
-        for index, hypothesis in enumerate(hypotheses)
-        if shares[index].max() < _MOST_OTHER and hypothesis.box[2] > _SLIMMEST_OTHER * hypothesis.box[3]
-    ]
-    chosen = generator.permutation(np.array(others, np.int64))[:_MOST_OTHERS]
-    return found + [(hypotheses[index].tensor, None) for index in chosen]
+    whole_count = (shared >= _LEAST_OF_WHOLE * own).sum(axis=1)
+    slim = np.array([hypothesis.box[2] < _SLIMMEST_PART * hypothesis.box[3] for hypothesis in hypotheses])
+    most_like = likeness.max(axis=1)
+    for others in ((most_like < _LEAST_LIKE) & (whole_count == 2), (most_like < _MOST_LIKE) & (whole_count == 0) & ~slim):
+        chosen = generator.permutation(np.flatnonzero(others))[:_MOST_OTHERS]
+        found += [(hypotheses[index].tensor, None) for index in chosen]
+    return found
 
 
-def _shared(one: Box, other: Box) -> float:
-    """The common area's share of the union."""
+def _shared(one: Box, other: Box) -> int:
+    """The area of what is in both."""
     wide = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
     high = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
-    common = max(wide, 0) * max(high, 0)
-    return common / (one[2] * one[3] + other[2] * other[3] - common)
+    return max(wide, 0) * max(high, 0)
 
 
 def _written(shapes: Sequence[Shape], generator: np.random.Generator) -> tuple[NDArray[np.uint8], list[Box]]:

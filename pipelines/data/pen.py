@@ -104,20 +104,16 @@ def one(generator: np.random.Generator) -> list[Stroke]:
 
 
 def two(generator: np.random.Generator) -> list[Stroke]:
-    """A 2 whose foot starts with a loop, or that is nearly a Z."""
+    """A 2 whose foot starts with a loop, whose head is nearly closed as a Q's, or that is nearly a Z."""
     g = generator.uniform
-    wide, loop = g(0.4, 0.7), g(0.05, 0.2)
+    wide, loop, foot, kind = g(0.35, 0.7), g(0.05, 0.2), g(0.85, 1), g()
     head: Stroke = [(g(0, 0.08), g(0.1, 0.3)), (wide * 0.45, g(-0.02, 0.04)), (wide * g(0.85, 1), g(0.15, 0.3))]
-    foot = g(0.85, 1)
-    if g() < 0.6:
-        turn: Stroke = [
-            (wide * 0.4, 0.75),
-            (0.02, foot),
-            (-loop / 2, foot - loop),
-            (loop, foot - loop * g(0.7, 1.3)),
-            (wide * 0.6, foot),
-        ]
-        return [[*head, *turn, (wide + g(0, 0.3), foot + g(-0.12, 0.1))]]
+    if kind < 0.4:  # the head goes nearly all around
+        head = [(wide * g(0.1, 0.5), g(0.35, 0.55)), (0, g(0.2, 0.4)), *head[1:], (wide * g(0.75, 0.95), g(0.4, 0.55))]
+    if kind < 0.75:
+        size = loop if g() < 0.7 else 0.03
+        turn: Stroke = [(wide * 0.4, 0.75), (0.02, foot), (-size / 2, foot - size), (size, foot - size * g(0.7, 1.3))]
+        return [[*head, *turn, (wide * 0.6, foot), (wide + g(-0.1, 0.3), foot + g(-0.12, 0.1))]]
     return [
         [*head, (wide * 0.4, 0.7), (0, foot)],
         [(0, foot), (wide * 0.5, foot + g(-0.06, 0.04)), (wide + g(-0.05, 0.2), foot)],
@@ -125,16 +121,16 @@ def two(generator: np.random.Generator) -> list[Stroke]:
 
 
 def seven(generator: np.random.Generator) -> list[Stroke]:
-    """A 7 with a bar, mostly; with a hook, a wave or a loop where the roof begins, sometimes."""
+    """A 7 with a bar, mostly; with a hook, a wave or a loop where the roof begins, or bent in one stroke, sometimes."""
     g = generator.uniform
-    width, bow = g(0.2, 0.75), g(-0.08, 0.08)
-    foot = width * g(-0.1, 0.75)
+    width, bow = g(0.15, 0.75), g(-0.08, 0.08)
+    foot = width * g(-0.1, 0.8)
     bend = (width + foot) / 2 + g(-0.15, 0.08)
     kind = g()
     roof: Stroke = [(0, g(-0.05, 0.1)), (width / 2, bow), (width, 0)]
-    if kind < 0.25:  # a wave
+    if kind < 0.2:  # a wave
         roof = [(0, g(0.05, 0.15)), (width * 0.25, g(-0.05, 0.02)), (width * 0.65, g(0.04, 0.12)), (width, g(-0.08, 0))]
-    elif kind < 0.35:  # a loop
+    elif kind < 0.3:  # a loop
         size = g(0.06, 0.16)
         roof = [
             (width * 0.3, g(0.05, 0.15)),
@@ -144,10 +140,20 @@ def seven(generator: np.random.Generator) -> list[Stroke]:
             (width * 0.6, g(0.03, 0.1)),
             (width, 0),
         ]
-    strokes: list[Stroke] = [roof, [(roof[-1][0], roof[-1][1]), (bend, g(0.35, 0.6)), (foot, 1)]]
-    if kind > 0.35 and g() < 0.4:
-        strokes.append([(0, roof[0][1]), (g(-0.06, 0.04), g(0.08, 0.25))])
-    if g() < 0.75:
+    if 0.3 < kind < 0.5:  # roof and stem in one bow
+        wide = width + 0.1
+        bowed: Stroke = [
+            (0, g(0.08, 0.25)),
+            (wide * g(0.1, 0.3), g(0, 0.06)),
+            (wide * 0.75, g(-0.04, 0.04)),
+            (wide, g(0.1, 0.25)),
+        ]
+        strokes: list[Stroke] = [[*bowed, ((wide + foot) / 2 + g(0, 0.15), 0.6), (foot, g(0.85, 1)), (foot + g(-0.2, 0.15), 1)]]
+    else:
+        strokes = [roof, [roof[-1], (bend, g(0.35, 0.6)), (foot, 1)]]
+        if kind > 0.5 and g() < 0.4:
+            strokes.append([(0, roof[0][1]), (g(-0.06, 0.04), g(0.08, 0.25))])
+    if g() < 0.8:
         y, half, tilt = g(0.35, 0.65), g(0.1, 0.38), g(-0.1, 0.1)
         x = width + (foot - width) * y + g(-0.08, 0.08)
         strokes.append([(x - half, y + tilt), (x + half, y - tilt)])
@@ -155,22 +161,25 @@ def seven(generator: np.random.Generator) -> list[Stroke]:
 
 
 def four(generator: np.random.Generator) -> list[Stroke]:
-    """A 4 that is open at the top, its left side an angle, a bow or a loop, or one that is a triangle on a stem."""
+    """A 4 that is open at the top, its left side an angle, a bow or a loop; in one stroke; or a triangle on a stem."""
     g = generator.uniform
-    width, bar, slant = g(0.45, 0.8), g(0.42, 0.72), g(-0.05, 0.2)
-    if g() < 0.35:
+    width, bar, slant, kind = g(0.3, 0.8), g(0.42, 0.8), g(-0.05, 0.2), g()
+    if kind < 0.3:
         stem, bar = g(0.3, 0.75), g(0.32, 0.7)
         return [
             [(stem + slant, 0), (0, bar)],
             [(0, bar), (stem + g(0, 0.25), bar + g(-0.06, 0.06))],
             [(stem + slant, g(-0.02, 0.08)), (stem - slant * g(0, 0.3), 1)],
         ]
-    start, stem, top = g(0.0, 0.25), width * g(0.55, 0.95), g(-0.05, 0.4)
+    start, stem, top = g(0.0, 0.25), width * g(0.55, 0.95), g(-0.05, 0.55) * bar / 0.7
     left: Stroke = [(start + slant, 0), (start * g(0.3, 1), bar * g(0.4, 0.7)), (0, bar)]
-    kind = g()
-    if kind < 0.35:
+    if kind < 0.42:  # without lifting the pen
+        low = min(bar, 0.6)
+        turn: Stroke = [(g(0.02, 0.08), low), (width * 0.6, low - g(0, 0.1)), (width, low * g(0.4, 0.8))]
+        return [[(start + slant, 0), (0, low * 0.75), *turn, (width * g(0.7, 1), 0.7), (width * g(0.3, 0.9), 1)]]
+    if kind < 0.65:
         left[-1] = (g(0.02, 0.12), bar * g(0.85, 0.95))
-    elif kind < 0.5:
+    elif kind < 0.75:
         loop = g(0.05, 0.14)
         left += [(loop, bar + loop * 0.6), (loop * 1.2, bar - loop * 0.6)]
     left += [(width * 0.5, bar + g(-0.05, 0.05)), (width, bar + g(-0.1, 0.05))]
@@ -186,7 +195,8 @@ def nine(generator: np.random.Generator) -> list[Stroke]:
         lean = g(-0.1, 0.25)
         angles = np.linspace(np.radians(g(120, 200)), np.radians(g(440, 530)), 12)
         loop: Stroke = [(float(lean + wide * (0.7 + np.cos(a))), float(high * (1 + np.sin(a)))) for a in angles]
-        return [[(g(-0.15, 0.1), 1), (g(0, 0.06) + lean / 2, g(0.6, 0.75)), *loop]]
+        foot: Stroke = [(g(0.05, 0.35), g(0.85, 0.95)), (g(0, 0.2), 1)] if g() < 0.4 else [(g(-0.15, 0.1), 1)]
+        return [[*foot, (g(0, 0.06) + lean / 2, g(0.6, 0.75)), *loop]]
     gap, start = g(-0.2, 0.6), g(-0.5, 0.1)
     if kind < 0.4:  # around, and down by way of the left
         angles = np.linspace(start, start - 2 * np.pi - g(0, 0.8), 14)
@@ -195,8 +205,8 @@ def nine(generator: np.random.Generator) -> list[Stroke]:
         return [[*loop, (wide * g(0.6, 1.3), waist), (wide * g(0.9, 1.6), (waist + 1) / 2), (wide * g(0.2, 1.2), 1)]]
     angles = np.linspace(start, start - 2 * np.pi + gap, 14)
     loop = [(float(wide + wide * np.cos(a)), float(high + high * np.sin(a))) for a in angles]
-    foot = 2 * wide + g(-0.35, 0.08)
-    tail: Stroke = [(2 * wide, high * g(0.2, 0.9)), (2 * wide + g(-0.06, 0.05), 0.6), (foot, 1)]
+    end = 2 * wide + g(-0.35, 0.08)
+    tail: Stroke = [(2 * wide, high * g(0.2, 0.9)), (2 * wide + g(-0.06, 0.05), 0.6), (end, 1)]
     if g() < 0.35:
         tail = [tail[0], (2 * wide, 0.7), (2 * wide - 0.1, 0.95), (wide, 1), (0.05, g(0.82, 0.95))]
     return [loop, tail]
