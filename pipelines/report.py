@@ -40,7 +40,7 @@ def write_report(path: Path, card: dict[str, Any], evaluation: Evaluation, test:
         "#2a7" if blessing["is_blessed"] else "#c33",
         [
             section("Measures", "", table(["", ""], measures)),
-            section("Classes", "", classes_table(labels, evaluation)),
+            section("Classes", "", classes_table(labels, evaluation, card["thresholds"])),
             section("Confusion", CONFUSION, confusion_plot(labels, np.array(evaluation.confusion))),
             section("Calibration", CALIBRATION, reliability_plot(evaluation.reliability)),
             section("Risk and coverage", RISK, risk_coverage_plot(risk_coverage(scores, test.labels))),
