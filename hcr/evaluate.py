@@ -196,7 +196,7 @@ def _indented(text: str) -> str:
 
 
 def _progress(done: int, total: int) -> None:
-    draw(f"{bar(done, total)} {done:,} of {total:,} pictures{'; asking the model' if done == total else ''}")
+    draw(f"{bar(done, total)} {done:,} of {total:,} pictures")
 
 
 def _silent(done: int, total: int) -> None:

@@ -34,7 +34,7 @@ def field_verdict(evaluation: FieldEvaluation) -> str:
 
 def field_rows(evaluation: FieldEvaluation) -> list[list[str]]:
     """The measures of each source, of all fields, and their mean over the sources, as texts; the first row names them."""
-    head = ["fields", "images", "not read", "exact", "95 % interval", "among five", "char. errors", "too short", "too long",
+    head = ["fields", "images", "not read", "exact", "95 % interval", "in five", "CER", "short", "long",
             "probability", "ECE", "rejected", "of those wrong"]  # fmt: skip
     sources = by_source(evaluation)
     rows = [_row(item) for item in (*sources, pooled(evaluation))]

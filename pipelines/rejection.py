@@ -76,6 +76,13 @@ def comparing_thresholds(scores: Scores, labels: Labels) -> NDArray[np.float32] 
     return fit_thresholds(scores, labels, KEEP) if (scores.argmax(1) == labels).any() else None
 
 
+def most_confident_first(scores: Scores, chosen: NDArray[np.bool_]) -> list[int]:
+    """The indices of the chosen answers, the most confident first."""
+    indices = np.flatnonzero(chosen)
+    order: list[int] = indices[np.argsort(-scores[indices].max(1), kind="stable")].tolist()
+    return order
+
+
 def by_source(evaluation: OutlierEvaluation) -> list[RejectionFigures]:
     """The measures of each source, in the order of their names."""
     sources = sorted({picture.source for picture in (*evaluation.pictures, *evaluation.blank)})
@@ -89,9 +96,7 @@ def pooled(evaluation: OutlierEvaluation) -> RejectionFigures:
 
 def most_confident(evaluation: OutlierEvaluation) -> list[int]:
     """The indices of the accepted pictures, the most confident first."""
-    chosen = np.flatnonzero(evaluation.is_accepted)
-    order: list[int] = chosen[np.argsort(-evaluation.scores[chosen].max(1), kind="stable")].tolist()
-    return order
+    return most_confident_first(evaluation.scores, evaluation.is_accepted)
 
 
 def taken_for(evaluation: OutlierEvaluation) -> list[tuple[str, int]]:

@@ -56,8 +56,18 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def evaluation(folder: Path) -> PictureEvaluation:
+def whole(folder: Path) -> FolderEvaluation:
     return evaluate_folder(Path("version"), CARD, folder, ignore, prepared)
+
+
+@pytest.fixture
+def evaluation(whole: FolderEvaluation) -> PictureEvaluation:
+    return characters(whole)
+
+
+def characters(whole: FolderEvaluation) -> PictureEvaluation:
+    assert whole.characters is not None
+    return whole.characters
 
 
 def test_each_source_has_its_figures(evaluation: PictureEvaluation) -> None:
@@ -81,7 +91,7 @@ def test_a_picture_that_cannot_be_read_counts_as_wrong(evaluation: PictureEvalua
 def test_a_source_of_which_nothing_can_be_read_has_figures(folder: Path) -> None:
     (folder / "fax" / "ä").mkdir(parents=True)
     (folder / "fax" / "ä" / "1.png").write_bytes(b"no picture")
-    fax = by_source(evaluate_folder(Path("version"), CARD, folder, ignore, prepared))[0]
+    fax = by_source(characters(evaluate_folder(Path("version"), CARD, folder, ignore, prepared)))[0]
 
     assert (fax.name, fax.images, fax.unread, fax.accuracy, fax.confidence, fax.ece) == ("fax", 1, 1, 0, 0, 0)
 
@@ -92,9 +102,9 @@ def test_pictures_are_pooled_and_sources_averaged(evaluation: PictureEvaluation)
     assert mean(by_source(evaluation)).rejected_share == 0.125
 
 
-def test_labels_that_the_model_does_not_know_are_counted_and_named(evaluation: PictureEvaluation) -> None:
-    assert evaluation.unknown == {"/": 1}
-    assert left_out_rows(evaluation) == [
+def test_labels_that_the_model_does_not_know_are_counted_and_named(whole: FolderEvaluation) -> None:
+    assert whole.unknown == {"/": 1}
+    assert left_out_rows(whole) == [
         ["pictures of '/', which is none of the model's classes", "1"],
         ["pictures in no label's folder", "1"],
     ]
@@ -163,9 +173,9 @@ def test_the_table_has_a_row_for_each_source_and_the_sums(evaluation: PictureEva
     }
 
 
-def test_the_report_shows_what_the_model_saw_and_needs_no_other_file(evaluation: PictureEvaluation, tmp_path: Path) -> None:
+def test_the_report_shows_what_the_model_saw_and_needs_no_other_file(whole: FolderEvaluation, tmp_path: Path) -> None:
     path = tmp_path / "new" / "report.html"
-    write_picture_report(path, "digits <2> on data", evaluation)
+    write_picture_report(path, "digits <2> on data", whole)
     text = path.read_text(encoding="utf-8")
 
     assert "digits &lt;2&gt; on data" in text
@@ -201,10 +211,8 @@ def test_of_many_classes_the_most_confused_are_plotted(tmp_path: Path) -> None:
         labels=labels,
         scores=np.eye(count, dtype=np.float32)[np.where(labels == 69, 68, labels)],
         unread=[],
-        unknown={},
-        left_out={},
     )
-    write_picture_report(tmp_path / "r.html", "title", evaluation)
+    write_picture_report(tmp_path / "r.html", "title", FolderEvaluation(evaluation, None, None, {}, {}, {}))
     text = (tmp_path / "r.html").read_text(encoding="utf-8")
 
     assert "The 60 most confused of 70 classes." in text
