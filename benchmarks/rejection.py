@@ -58,6 +58,8 @@ def main() -> int:
     mark = options.folder / ".rejection"
     if options.folder.exists() and not mark.exists():
         parser.error(f"{options.folder} is there already and is not from an earlier run")
+    if options.omniglot and not options.omniglot.is_file():
+        parser.error(f"--omniglot {options.omniglot} is no file")
     shutil.rmtree(options.folder, ignore_errors=True)
     options.folder.mkdir(parents=True)
     mark.touch()
@@ -82,9 +84,9 @@ def main() -> int:
 
 def write(folder: Path, pictures: Iterator[tuple[str, Picture]]) -> None:
     """Writes the pictures as PNG files of those names, and tells how many."""
-    folder.mkdir(parents=True)
     count = 0
     for name, pixels in pictures:
+        folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(folder / f"{name}.png")
         count += 1
     print(f"{count:5} pictures in {folder}")

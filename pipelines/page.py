@@ -34,6 +34,7 @@ td:first-child, th:first-child {{ text-align: left }}
 .sum td {{ border-top: 1px solid #bbb; font-weight: bold }} .sum ~ .sum td {{ border: 0 }}
 .verdict {{ padding: .5rem .8rem; border-left: 4px solid {colour}; background: #f6f6f6 }}
 .plots {{ display: flex; flex-wrap: wrap; gap: 0 2rem }} .plots > div {{ max-width: 25rem }} .wide {{ overflow-x: auto }}
+.wide + .wide {{ margin-top: 1.5rem }}
 .errors {{ display: flex; flex-wrap: wrap; gap: 1rem .9rem }}
 figure {{ margin: 0; font-size: 12px; line-height: 1.35; text-align: center }}
 .pair {{ display: flex; gap: 3px; justify-content: center }} .pair + figcaption {{ max-width: 175px; overflow-wrap: anywhere }}

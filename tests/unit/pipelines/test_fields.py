@@ -8,6 +8,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from gateway.budget import Deadline, PixelBudget
+from gateway.catalogue import Catalogue, Classes
+from gateway.metrics import Metrics, Stages
+from gateway.reader import FieldOptions, Reader
+from gateway.recognizer import Options
+from handwriting.constraint import Constraint
 from pipelines import fields
 from pipelines.evaluation import FolderEvaluation, evaluate_folder
 from pipelines.field_report import field_rows
@@ -77,6 +83,29 @@ def test_fields_are_read_without_being_told_their_length(evaluation: FieldEvalua
         ("form/1.png", "0++0"),
         ("scan/1.png", "+0+"),
     ]
+
+
+def test_what_is_read_is_what_the_gateway_answers(evaluation: FieldEvaluation) -> None:
+    class Serving(Catalogue):
+        """Answers with the same scores as the version here."""
+
+        def __init__(self) -> None:
+            pass
+
+        def scores_by_class(
+            self, images: NDArray[np.uint8], model: str, version: int | str | None, deadline: Deadline
+        ) -> tuple[Scores, Classes, int]:
+            return rings_and_crosses(Path(), images), Classes(tuple(CARD["labels"]), tuple(CARD["thresholds"])), 1
+
+    reader = Reader(Serving(), PixelBudget(10**6), Metrics())
+    options = FieldOptions(Options("model"), Constraint())
+
+    for answer in evaluation.answers:
+        served = reader.read(answer.picture.path.read_bytes(), options, Deadline(60), Stages())
+        characters = [character for line in served.lines for character in line.characters]
+        assert served.candidates == answer.candidates
+        assert tuple(character.box for character in characters) == answer.boxes
+        assert any(character.recognition.rejected for character in characters) == answer.is_rejected
 
 
 def test_each_source_has_its_figures(evaluation: FieldEvaluation) -> None:
