@@ -16,9 +16,6 @@ from handwriting.image import Pixels
 from handwriting.reading import Reading, read
 from handwriting.segment import Box, segment
 
-_LONGEST = 2048
-"""Pixels of the longer side that a large image is reduced towards: characters are small on a wide field."""
-
 
 @dataclass(frozen=True)
 class FieldOptions:
@@ -122,7 +119,7 @@ class Reader:
         opened = image.open_image(file)
         try:
             with self._budget.reserved(opened.pixel_count):
-                pixels = opened.decode(_LONGEST)
+                pixels = opened.decode(image.FIELD_SIZE)
         except Overloaded:
             self._metrics.shed.labels("decoding").inc()
             raise

@@ -38,6 +38,8 @@ MAX_PIXELS_OF_SLOW_FORMATS = 16_000_000
 """WebP and TIFF take several times as long to decode as the others."""
 WORKING_SIZE = 1024
 """The longer side, in pixels, that a large image is reduced towards while it is decoded; never below it."""
+FIELD_SIZE = 2048
+"""The same for an image of a field, on which characters are small."""
 
 Pixels = NDArray[np.uint8]
 """A greyscale image, upright: uint8, shape (height, width), 0 black, 255 white."""

@@ -197,7 +197,9 @@ def read(
 def evaluate(model: str, data: Path, model_version: str, report: Path | None, as_json: bool, repository: Path) -> None:
     """Measure MODEL on your own labelled pictures, by source, and show what it saw where it was wrong.
 
-    labels.csv has the columns path, label and, if you like, source and kind; of the kinds, only `single` is measured.
+    Pictures of single characters lie in a folder per label; in folders named _none, pictures of none of the characters.
+    Or labels.csv names them, with the columns path, label and, if you like, source and kind: `single`, `strings` (a
+    field, with its text), `none`.
     """
     from hcr.evaluate import run
     from pipelines.errors import PipelineError

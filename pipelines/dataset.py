@@ -14,6 +14,8 @@ from pipelines.files import sha256_of
 PARTS = ("train", "validation", "test")
 FONTS = "fonts"
 """The part with characters of fonts that are not in the training images; only where the recipe asks for fonts."""
+OUTLIERS = "outliers"
+"""The part with images that show none of the labels and that are not in the training images; only where there are some."""
 MANIFEST = "manifest.json"
 
 
@@ -34,7 +36,7 @@ def has_part(folder: Path, part: str) -> bool:
 
 
 def read_part(folder: Path, part: str) -> LabelledImages:
-    """The images and labels of one part: `train`, `validation`, `test` or `fonts`.
+    """The images and labels of one part: `train`, `validation`, `test`, `fonts` or `outliers`.
 
     Raises:
         DataError: they are not there, or damaged.

@@ -1,7 +1,7 @@
-"""How a published version does on a user's own labelled pictures: by source, and picture by picture.
+"""How a published version does on a user's own pictures: of characters, of fields, and of what is neither; by source.
 
 Each picture is read and preprocessed as the gateway does, and scored by the exported graph. One in which no character is
-found has no answer, and counts as wrong.
+found has no answer; where it shows one, that counts as wrong.
 """
 
 import unicodedata
@@ -13,21 +13,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines import servable
+from pipelines import rejection, servable
 from pipelines.data import pictures
-from pipelines.data.pictures import Picture, Unread
-from pipelines.errors import DataError, VersionError
+from pipelines.data.pictures import Found, Picture, Unread
+from pipelines.errors import DataError
+from pipelines.fields import FieldEvaluation, evaluate_fields, unknown_characters
 from pipelines.metrics import Labels, Scores, calibration_error, reliability, wilson_interval
+from pipelines.rejection import OutlierEvaluation
+from pipelines.scorer import Score, Scorer, scorer
 from pipelines.servable import Card
-from pipelines.step_process import be_quiet, silence
-
-Score = Callable[[Path, NDArray[np.uint8]], Scores]
-"""A version's folder and images uint8 (N, 28, 28) → scores (N, K)."""
 
 
 @dataclass(frozen=True)
 class PictureEvaluation:
-    """What a version answered for N pictures of characters that it knows, and what it was not asked."""
+    """What a version answered for N pictures of characters that it knows."""
 
     classes: tuple[str, ...]
     thresholds: NDArray[np.float32]
@@ -39,10 +38,6 @@ class PictureEvaluation:
     scores: Scores
     unread: list[Unread]
     """No character was found in them."""
-    unknown: dict[str, int]
-    """Labels that are none of the classes → how many pictures were left out for it."""
-    left_out: dict[str, int]
-    """What else was left out: a description → how many."""
 
     @property
     def predicted(self) -> Labels:
@@ -54,7 +49,22 @@ class PictureEvaluation:
 
     @property
     def is_rejected(self) -> NDArray[np.bool_]:
-        return np.asarray(self.scores.max(1) < self.thresholds[self.predicted])
+        return ~rejection.accepted(self.scores, self.thresholds)
+
+
+@dataclass(frozen=True)
+class FolderEvaluation:
+    """What a version answered for a folder's pictures: None for a kind of which there are none. And what it was not asked."""
+
+    characters: PictureEvaluation | None
+    fields: FieldEvaluation | None
+    outliers: OutlierEvaluation | None
+    unknown: dict[str, int]
+    """Labels that are none of the classes → how many pictures were left out for it."""
+    unknown_in_fields: dict[str, int]
+    """Characters that are in none of the classes → how many fields were left out for them."""
+    left_out: dict[str, int]
+    """What else was left out: a description → how many."""
 
 
 @dataclass(frozen=True)
@@ -89,38 +99,46 @@ class Means:
     rejected_share: float
 
 
-def evaluate_pictures(
+@dataclass(frozen=True)
+class _Chosen:
+    """The pictures of which the version is asked, and the labels and characters for which others are not."""
+
+    characters: list[Picture]
+    fields: list[Picture]
+    outliers: list[Picture]
+    unknown: dict[str, int]
+    unknown_in_fields: dict[str, int]
+
+    def __len__(self) -> int:
+        return len(self.characters) + len(self.fields) + len(self.outliers)
+
+
+def evaluate_folder(
     version: Path, card: Card, folder: Path, tell: Callable[[int, int], None], score: Score = servable.score
-) -> PictureEvaluation:
+) -> FolderEvaluation:
     """What the version answers for the pictures below `folder`; tells how many of them are read, of how many.
 
     Raises:
         DataError: no picture has a label that the version knows, or none of those can be read.
         VersionError: the version cannot be run, or its card does not name its classes and thresholds.
     """
-    classes, thresholds = _classes(version, card)
+    asked = scorer(version, card, score)
     found = pictures.find(folder)
-    index_of = {unicodedata.normalize("NFC", label): index for index, label in enumerate(classes)}
-    known = [picture for picture in found.pictures if picture.label in index_of]
-    if not known:
-        labels = sorted({picture.label for picture in found.pictures})
-        raise DataError(f"{folder}: no picture has a label that the model knows; {_some(labels)} there, {_some(classes)} here")
-    seen, images, unread = pictures.read(known, lambda done: tell(done, len(known)))
-    if not seen:
+    chosen = _chosen(found, asked.classes)
+    if not len(chosen):
+        labels = sorted({picture.label for picture in (*found.pictures, *found.fields)})
+        known = _some(asked.classes)
+        raise DataError(f"{folder}: no picture has a label that the model knows; {_some(labels)} there, {known} here")
+    characters, outliers, unreadable = _evaluate_pictures(asked, chosen, lambda done: tell(done, len(chosen)))
+    before = len(chosen.characters) + len(chosen.outliers)
+    fields = evaluate_fields(asked, chosen.fields, lambda done: tell(before + done, len(chosen))) if chosen.fields else None
+    unread = [*(characters.unread if characters else ()), *(fields.unread if fields else ()), *unreadable]
+    if len(unread) == len(chosen):
         raise DataError(
-            f"{folder}: none of {len(known)} pictures can be read; the first, {unread[0].picture.name}: {unread[0].reason}"
+            f"{folder}: none of {len(unread)} pictures can be read; the first, {unread[0].picture.name}: {unread[0].reason}"
         )
-    return PictureEvaluation(
-        classes=classes,
-        thresholds=thresholds,
-        pictures=seen,
-        images=images,
-        labels=np.array([index_of[picture.label] for picture in seen], np.int64),
-        scores=_scores(version, images, len(classes), score),
-        unread=unread,
-        unknown=dict(sorted(Counter(item.label for item in found.pictures if item.label not in index_of).items())),
-        left_out=found.left_out,
-    )
+    left_out = found.left_out | _unreadable(unreadable)
+    return FolderEvaluation(characters, fields, outliers, chosen.unknown, chosen.unknown_in_fields, left_out)
 
 
 def by_source(evaluation: PictureEvaluation) -> list[Figures]:
@@ -157,7 +175,7 @@ def worst_errors(evaluation: PictureEvaluation) -> list[int]:
 
 
 def _figures(evaluation: PictureEvaluation, name: str, source: str | None) -> Figures:
-    chosen = np.array([source is None or picture.source == source for picture in evaluation.pictures])
+    chosen = np.array([source is None or picture.source == source for picture in evaluation.pictures], np.bool_)
     unread = sum(source is None or item.picture.source == source for item in evaluation.unread)
     scores, is_right = evaluation.scores[chosen], evaluation.is_right[chosen]
     is_rejected = evaluation.is_rejected[chosen]
@@ -184,26 +202,53 @@ def _sources(evaluation: PictureEvaluation) -> list[str]:
     return sorted({picture.source for picture in (*evaluation.pictures, *unread)})
 
 
-def _classes(version: Path, card: Card) -> tuple[tuple[str, ...], NDArray[np.float32]]:
-    try:
-        classes, thresholds = tuple(map(str, card["labels"])), np.array(card["thresholds"], np.float32)
-    except (KeyError, TypeError, ValueError):
-        raise VersionError(f"the model card in {version} does not hold labels and thresholds: not a version of ours") from None
-    if not classes or thresholds.shape != (len(classes),):
-        raise VersionError(f"the model card in {version} has {len(classes)} labels and {thresholds.size} thresholds")
-    return classes, thresholds
+def _chosen(found: Found, classes: Sequence[str]) -> _Chosen:
+    """Those of the pictures whose labels and texts the classes can express, and all outliers."""
+    known = {unicodedata.normalize("NFC", label) for label in classes}
+    unknown = Counter(item.label for item in found.pictures if item.label not in known)
+    lacking = [unknown_characters(field.label, classes) for field in found.fields]
+    return _Chosen(
+        characters=[item for item in found.pictures if item.label in known],
+        fields=[field for field, characters in zip(found.fields, lacking, strict=True) if not characters],
+        outliers=found.outliers,
+        unknown=dict(sorted(unknown.items())),
+        unknown_in_fields=dict(sorted(Counter(characters for characters in lacking if characters).items())),
+    )
 
 
-def _scores(version: Path, images: NDArray[np.uint8], class_count: int, score: Score) -> Scores:
-    be_quiet()
-    try:
-        with silence():
-            scores = score(version, images)
-    except Exception as error:  # TensorFlow raises a dozen kinds on a broken version
-        raise VersionError(f"the version in {version} cannot be run: {error}") from error
-    if scores.shape != (len(images), class_count):
-        raise VersionError(f"the version in {version} gives scores {scores.shape}; {(len(images), class_count)} are expected")
-    return scores
+def _evaluate_pictures(
+    asked: Scorer, chosen: _Chosen, tell: Callable[[int], None]
+) -> tuple[PictureEvaluation | None, OutlierEvaluation | None, list[Unread]]:
+    """What the version answers for the pictures of characters, for those of none, and which of the latter cannot be read."""
+    seen, images, unread = pictures.read(chosen.characters, tell)
+    others, other_images, refused = pictures.read(chosen.outliers, lambda done: tell(len(chosen.characters) + done))
+    together = np.concatenate([part for part in (images, other_images) if len(part)] or [images])
+    scores = asked.scores(together) if len(together) else np.zeros((0, len(asked.classes)), np.float32)
+    own, other_scores = scores[: len(seen)], scores[len(seen) :]
+    index_of = {unicodedata.normalize("NFC", label): index for index, label in enumerate(asked.classes)}
+    labels = np.array([index_of[picture.label] for picture in seen], np.int64)
+    characters = PictureEvaluation(asked.classes, asked.thresholds, seen, images, labels, own, unread)
+    blank = [item.picture for item in refused if item.is_blank]
+    outliers = OutlierEvaluation(
+        classes=asked.classes,
+        pictures=others,
+        images=other_images,
+        scores=other_scores,
+        blank=blank,
+        thresholds=asked.thresholds,
+        kept=rejection.kept_share(own, labels, asked.thresholds),
+        comparing=rejection.comparing_thresholds(own, labels),
+    )
+    unreadable = [item for item in refused if not item.is_blank]
+    return characters if chosen.characters else None, outliers if others or blank else None, unreadable
+
+
+def _unreadable(outliers: Sequence[Unread]) -> dict[str, int]:
+    """That of the pictures of no character some are no pictures, where there are such: neither accepted nor refused."""
+    if not outliers:
+        return {}
+    first = f"{outliers[0].picture.name}: {outliers[0].reason}"
+    return {f"pictures of no character that cannot be read; the first, {first}": len(outliers)}
 
 
 def _some(labels: Sequence[str], most: int = 10) -> str:

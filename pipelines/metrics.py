@@ -53,8 +53,12 @@ def confusion_matrix(predicted: Labels, labels: Labels, class_count: int) -> NDA
 
 def reliability(scores: Scores, labels: Labels) -> list[tuple[int, float, float]]:
     """For each of 15 equal bins of confidence: how many predictions, their mean confidence, their accuracy."""
-    confidence = scores.max(1).astype(np.float64)
-    is_right = scores.argmax(1) == labels
+    return binned(scores.max(1), scores.argmax(1) == labels)
+
+
+def binned(confidence: NDArray[np.floating], is_right: NDArray[np.bool_]) -> list[tuple[int, float, float]]:
+    """As `reliability`, for answers of any kind: how probable each one is said to be, and whether it is right."""
+    confidence = confidence.astype(np.float64)
     bins = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
     counts = np.bincount(bins, minlength=BINS)
     confidences, rights = (_rates(np.bincount(bins, weights, BINS), counts) for weights in (confidence, is_right))
@@ -90,9 +94,13 @@ def risk_coverage(scores: Scores, labels: Labels) -> list[tuple[float, float]]:
     One point for each confidence that occurs: predictions of equal confidence are kept or refused together
     (El-Yaniv and Wiener 2010).
     """
-    confidence = scores.max(1)
+    return risk_by_coverage(scores.max(1), scores.argmax(1) == labels)
+
+
+def risk_by_coverage(confidence: NDArray[np.floating], is_right: NDArray[np.bool_]) -> list[tuple[float, float]]:
+    """As `risk_coverage`, for answers of any kind."""
     order = np.argsort(-confidence, kind="stable")
-    wrong = np.cumsum((scores.argmax(1) != labels)[order])
+    wrong = np.cumsum(~is_right[order])
     last = np.flatnonzero(np.append(np.diff(confidence[order]) != 0, True)) if len(order) else order
     return [((index + 1) / len(order), float(wrong[index] / (index + 1))) for index in last.tolist()]
 

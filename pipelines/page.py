@@ -4,19 +4,25 @@ import base64
 import html
 import io
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw, ImageOps
 
+from handwriting.errors import ImageError
+from handwriting.image import decode
 from handwriting.preprocess import Tensor
+from handwriting.segment import Box
 from pipelines.metrics import Evaluation
 
 IMAGE_SIDE = 84
 """What pictures take on the page, in pixels."""
+_FIELD_WIDTH, _FIELD_HEIGHT = 250, 150  # what a field takes at most
 _CELL = 34  # pixels
 _PLOT = 240  # pixels
 _MARGIN = 36  # pixels, for the scales of a plot
+_BOX_COLOURS = ("#d22", "#27c")  # neighbouring boxes overlap
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title><style>
@@ -28,13 +34,16 @@ td:first-child, th:first-child {{ text-align: left }}
 .sum td {{ border-top: 1px solid #bbb; font-weight: bold }} .sum ~ .sum td {{ border: 0 }}
 .verdict {{ padding: .5rem .8rem; border-left: 4px solid {colour}; background: #f6f6f6 }}
 .plots {{ display: flex; flex-wrap: wrap; gap: 0 2rem }} .plots > div {{ max-width: 25rem }} .wide {{ overflow-x: auto }}
+.wide + .wide {{ margin-top: 1.5rem }}
 .errors {{ display: flex; flex-wrap: wrap; gap: 1rem .9rem }}
 figure {{ margin: 0; font-size: 12px; line-height: 1.35; text-align: center }}
 .pair {{ display: flex; gap: 3px; justify-content: center }} .pair + figcaption {{ max-width: 175px; overflow-wrap: anywhere }}
 img {{ width: {side}px; height: {side}px; object-fit: contain; image-rendering: pixelated; display: block; margin: auto;
   border: 1px solid #ddd; background: #f0f0f0 }}
 img.clear {{ background: repeating-conic-gradient(#ddd 0 25%, #aaa 0 50%) 0 0 / 14px 14px }}
-img.smooth {{ image-rendering: auto }} small {{ color: #777 }}
+img.smooth {{ image-rendering: auto }}
+.field figure {{ width: {field}px }} .field .pair + figcaption {{ max-width: none }}
+.field img {{ width: auto; height: auto; max-width: {field}px; max-height: {height}px }} small {{ color: #777 }}
 svg text {{ font-family: system-ui, sans-serif; font-size: 11px }}
 </style></head><body>
 <h1>{title}</h1>
@@ -47,7 +56,13 @@ svg text {{ font-family: system-ui, sans-serif; font-size: 11px }}
 def page(title: str, verdict: str, colour: str, body: Iterable[str]) -> str:
     """The whole page; `body` is HTML already, title and verdict are text."""
     return _PAGE.format(
-        title=html.escape(title), verdict=html.escape(verdict), colour=colour, side=IMAGE_SIDE, body="\n".join(body)
+        title=html.escape(title),
+        verdict=html.escape(verdict),
+        colour=colour,
+        side=IMAGE_SIDE,
+        field=_FIELD_WIDTH,
+        height=_FIELD_HEIGHT,
+        body="\n".join(body),
     )
 
 
@@ -71,15 +86,15 @@ def percent(share: float, digits: int = 1) -> str:
     return f"{100 * share:.{digits}f} %"
 
 
-def classes_table(labels: Sequence[str], evaluation: Evaluation) -> str:
-    """Images, precision and recall of each class."""
+def classes_table(labels: Sequence[str], evaluation: Evaluation, thresholds: Sequence[float]) -> str:
+    """Images, precision and recall of each class, and the confidence below which its answers are rejected."""
     rows = [
-        [label, str(sum(row)), percent(precision, 2), percent(recall, 2)]
-        for label, row, precision, recall in zip(
-            labels, evaluation.confusion, evaluation.precision, evaluation.recall, strict=True
+        [label, str(sum(row)), percent(precision, 2), percent(recall, 2), percent(threshold)]
+        for label, row, precision, recall, threshold in zip(
+            labels, evaluation.confusion, evaluation.precision, evaluation.recall, thresholds, strict=True
         )
     ]
-    return table(["class", "images", "precision", "recall"], rows)
+    return table(["class", "images", "precision", "recall", "threshold"], rows)
 
 
 def confusion_plot(labels: Sequence[str], confusion: NDArray[np.int64]) -> str:
@@ -122,12 +137,13 @@ def risk_coverage_plot(points: Sequence[tuple[float, float]]) -> str:
     return _plot("risk and coverage", "answers kept", "wrong", top, line)
 
 
-def picture(image: Image.Image) -> str:
+def picture(image: Image.Image, encoding: str = "PNG") -> str:
     """The image as part of the page: few pixels are shown as squares, and what is transparent on a checkerboard."""
     buffer = io.BytesIO()
-    image.save(buffer, "PNG")
+    image.save(buffer, encoding)
     style = " ".join(["smooth"] * (max(image.size) > IMAGE_SIDE) + ["clear"] * (image.mode == "RGBA"))
-    return f'<img alt="" class="{style}" src="data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}">'
+    data = base64.b64encode(buffer.getvalue()).decode()
+    return f'<img alt="" class="{style}" src="data:image/{encoding.lower()};base64,{data}">'
 
 
 def tensor_picture(tensor: Tensor) -> str:
@@ -135,9 +151,54 @@ def tensor_picture(tensor: Tensor) -> str:
     return picture(Image.fromarray(255 - tensor))
 
 
-def sheet(figures: Iterable[str]) -> str:
-    """Figures side by side, as many as fit into a row."""
-    return f'<div class="errors">{"".join(figures)}</div>'
+def thumbnail(path: Path) -> str:
+    """The picture in the file, small, upright and in its colours; nothing where it cannot be decoded."""
+    small = _small(path, 2 * IMAGE_SIDE)  # for screens of twice the density
+    return picture(small) if small else ""
+
+
+def field_picture(path: Path, boxes: Sequence[Box], size: tuple[int, int]) -> str:
+    """The picture of a field with boxes around what was read; they are in pixels of a picture of that width and height."""
+    width, height = 2 * _FIELD_WIDTH, 2 * _FIELD_HEIGHT  # for screens of twice the density
+    small = _small(path, width)
+    if small is None:
+        return ""
+    factor = min(width / small.width, height / small.height)
+    drawn = small.convert("RGB").resize((max(1, round(small.width * factor)), max(1, round(small.height * factor))))
+    across, down = drawn.width / size[0], drawn.height / size[1]
+    pen = ImageDraw.Draw(drawn)
+    for number, (x, y, wide, high) in enumerate(boxes):
+        left, top = x * across, y * down
+        corners = (left, top, max(left, left + wide * across - 1), max(top, top + high * down - 1))
+        pen.rectangle(corners, outline=_BOX_COLOURS[number % len(_BOX_COLOURS)], width=2)
+    return picture(drawn, "JPEG")
+
+
+def captioned(pictures: str, caption: str) -> str:
+    """Pictures side by side with a caption below; both are HTML already."""
+    return f'<figure><div class="pair">{pictures}</div><figcaption>{caption}</figcaption></figure>'
+
+
+def _small(path: Path, longest: int) -> Image.Image | None:
+    """The picture in the file, upright, in its colours, at most so many pixels long; None where it cannot be decoded."""
+    try:
+        data = path.read_bytes()
+        grey = decode(data)  # refuses what is too large or broken
+        with Image.open(io.BytesIO(data)) as image:
+            if image.mode.startswith(("I", "F")):  # Pillow would clip more than 8 bits
+                small = Image.fromarray(grey)
+            else:
+                image.draft("RGB", (longest, longest))
+                small = ImageOps.exif_transpose(image).convert("RGBA" if image.has_transparency_data else "RGB")
+    except (OSError, ImageError):
+        return None
+    small.thumbnail((longest, longest))
+    return small
+
+
+def sheet(figures: Iterable[str], kind: str = "") -> str:
+    """Figures side by side, as many as fit into a row; those of the kind `field` are wide."""
+    return f'<div class="errors{" " + kind if kind else ""}">{"".join(figures)}</div>'
 
 
 def _plot(name: str, across: str, up: str, top: float, content: str) -> str:

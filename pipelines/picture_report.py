@@ -1,70 +1,108 @@
 """How a version does on a user's own pictures, as one HTML file: measures by source, and what it saw where it was wrong."""
 
 import html
-import io
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
 
-from handwriting.errors import ImageError
-from handwriting.image import decode
 from pipelines.data.pictures import Picture, Unread
-from pipelines.evaluation import PictureEvaluation, by_source, mean, pooled, worst_errors
+from pipelines.evaluation import FolderEvaluation, PictureEvaluation, by_source, mean, pooled, worst_errors
+from pipelines.field_report import field_rows, field_sections, field_verdict
 from pipelines.metrics import Evaluation, risk_coverage
 from pipelines.metrics import evaluate as measure
+from pipelines.outlier_report import outlier_rows, outlier_section, outlier_text
 from pipelines.page import (
-    IMAGE_SIDE,
+    captioned,
     classes_table,
     confusion_plot,
     page,
     percent,
-    picture,
     reliability_plot,
     risk_coverage_plot,
     section,
     sheet,
     table,
     tensor_picture,
+    thumbnail,
 )
+from pipelines.rejection import pooled as outliers_pooled
 from pipelines.report import CALIBRATION, CONFUSION, RISK
 
 _MAX_ERRORS = 160
 """On the contact sheet, of all sources together; each one has an equal part of it."""
 _MAX_UNREAD = 60
 _MAX_CLASSES = 60
-_THUMBNAIL = 2 * IMAGE_SIDE  # for screens of twice the density
 _KEPT = (0.5, 0.8, 0.9, 0.95, 0.99, 1.0)
 
 
-def write_picture_report(path: Path, title: str, evaluation: PictureEvaluation) -> None:
-    """Writes the report to `path`."""
-    measures = measure(evaluation.scores, evaluation.labels)
-    (head, *rows), left_out = source_rows(evaluation), left_out_rows(evaluation)
-    sections = [
-        section("Sources", "", table(head, rows, sums=len(rows) - len(by_source(evaluation)))),
-        *([section("Left out", "Not in the figures above.", table(["", ""], left_out))] if left_out else []),
-        section("Worst errors", "", _contact_sheets(evaluation)),
-        *(
-            [section("Not read", _unread_text(evaluation.unread), _unread_sheet(evaluation.unread))]
-            if evaluation.unread
-            else []
-        ),
-        _confusion(evaluation.classes, measures),
-        _calibration(evaluation, measures),
-        section("Classes", "Of the pictures that were read.", classes_table(evaluation.classes, measures)),
-    ]
+def write_picture_report(path: Path, title: str, evaluation: FolderEvaluation) -> None:
+    """Writes the report to `path`: the figures of all kinds of pictures, then each kind by itself."""
+    sections = [section("Sources", "", "".join(_summaries(evaluation)))]
+    if left_out := left_out_rows(evaluation):
+        sections.append(section("Left out", "Not in the figures above.", table(["", ""], left_out)))
+    if evaluation.characters:
+        sections += _character_sections(evaluation.characters)
+    if evaluation.fields:
+        sections += field_sections(evaluation.fields)
+    if evaluation.outliers:
+        sections.append(outlier_section(evaluation.outliers))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page(title, verdict(evaluation), "#27c", sections), encoding="utf-8")
 
 
-def verdict(evaluation: PictureEvaluation) -> str:
-    """The whole in a sentence."""
+def verdict(evaluation: FolderEvaluation) -> str:
+    """The whole in a sentence for each kind of pictures."""
+    sentences = []
+    if characters := evaluation.characters:
+        sentences.append(_character_verdict(characters))
+    if fields := evaluation.fields:
+        sentences.append(field_verdict(fields))
+    if outliers := evaluation.outliers:
+        figures = outliers_pooled(outliers)
+        share = percent(figures.accepted_share, 2)
+        sentences.append(
+            f"{figures.accepted:,} of {figures.images:,} pictures of none of the characters are accepted: {share}."
+        )
+    return " ".join(sentences)
+
+
+def _character_verdict(evaluation: PictureEvaluation) -> str:
     figures, sources = pooled(evaluation), by_source(evaluation)
     average = f"; the mean over {len(sources)} sources is {percent(mean(sources).accuracy, 2)}" if len(sources) > 1 else ""
     return f"{figures.right:,} of {figures.images:,} pictures are right: {percent(figures.accuracy, 2)}{average}."
+
+
+def _summaries(evaluation: FolderEvaluation) -> list[str]:
+    """A table by source for each kind of pictures."""
+    tables = []
+    if characters := evaluation.characters:
+        head, *rows = source_rows(characters)
+        tables.append(table(head, rows, sums=len(rows) - len(by_source(characters))))
+    if fields := evaluation.fields:
+        head, *rows = field_rows(fields)
+        tables.append(table(head, rows, sums=1 + (rows[-1][0] != "all")))
+    if outliers := evaluation.outliers:
+        head, *rows = outlier_rows(outliers)
+        tables.append(table(head, rows, sums=1) + f"<p>{html.escape(outlier_text(outliers))}</p>")
+    return tables
+
+
+def _character_sections(evaluation: PictureEvaluation) -> list[str]:
+    """Worst errors, pictures that were not read, confusions, calibration and classes."""
+    sections = [section("Worst errors", "", _contact_sheets(evaluation))]
+    if unread := evaluation.unread:
+        sections.append(section("Not read", _unread_text(unread), _unread_sheet(unread)))
+    if evaluation.pictures:
+        measures = measure(evaluation.scores, evaluation.labels)
+        classes = classes_table(evaluation.classes, measures, evaluation.thresholds.tolist())
+        sections += [
+            _confusion(evaluation.classes, measures),
+            _calibration(evaluation, measures),
+            section("Classes", "Of the pictures that were read.", classes),
+        ]
+    return sections
 
 
 def source_rows(evaluation: PictureEvaluation) -> list[list[str]]:
@@ -92,13 +130,20 @@ def source_rows(evaluation: PictureEvaluation) -> list[list[str]]:
     return [head, *rows]
 
 
-def left_out_rows(evaluation: PictureEvaluation) -> list[list[str]]:
+def left_out_rows(evaluation: FolderEvaluation) -> list[list[str]]:
     """What is not in the measures, and how many of it."""
-    unknown = [
-        [f"pictures of {label!r}, which is none of the model's classes", f"{count:,}"]
-        for label, count in evaluation.unknown.items()
+    rows = [
+        *(
+            (f"pictures of {label!r}, which is none of the model's classes", count)
+            for label, count in evaluation.unknown.items()
+        ),
+        *(
+            (f"fields with {characters!r}, which the model does not know", count)
+            for characters, count in evaluation.unknown_in_fields.items()
+        ),
+        *evaluation.left_out.items(),
     ]
-    return unknown + [[description, f"{count:,}"] for description, count in evaluation.left_out.items()]
+    return [[description, f"{count:,}"] for description, count in rows]
 
 
 def _contact_sheets(evaluation: PictureEvaluation) -> str:
@@ -122,25 +167,8 @@ def _figure(evaluation: PictureEvaluation, index: int) -> str:
     confidence, is_rejected = evaluation.scores[index].max(), evaluation.is_rejected[index]
     caption = f"<b>{html.escape(right)}</b> taken for <b>{html.escape(taken)}</b>, {percent(confidence)}"
     name = html.escape(evaluation.pictures[index].name)
-    pair = thumbnail(evaluation.pictures[index]) + tensor_picture(evaluation.images[index])
-    return _captioned(pair, f"{caption}{'; rejected' if is_rejected else ''}<br><small>{name}</small>")
-
-
-def thumbnail(item: Picture) -> str:
-    """The picture, small, upright and in its colours; nothing where it cannot be decoded."""
-    try:
-        data = item.path.read_bytes()
-        grey = decode(data)  # refuses what is too large or broken
-        with Image.open(io.BytesIO(data)) as image:
-            if image.mode.startswith(("I", "F")):  # Pillow would clip more than 8 bits
-                small = Image.fromarray(grey)
-            else:
-                image.draft("RGB", (_THUMBNAIL, _THUMBNAIL))
-                small = ImageOps.exif_transpose(image).convert("RGBA" if image.has_transparency_data else "RGB")
-    except (OSError, ImageError):
-        return ""
-    small.thumbnail((_THUMBNAIL, _THUMBNAIL))
-    return picture(small)
+    pair = thumbnail(evaluation.pictures[index].path) + tensor_picture(evaluation.images[index])
+    return captioned(pair, f"{caption}{'; rejected' if is_rejected else ''}<br><small>{name}</small>")
 
 
 def _unread_text(unread: Sequence[Unread]) -> str:
@@ -154,11 +182,7 @@ def _unread_sheet(unread: Sequence[Unread]) -> str:
 
 def _unread_figure(item: Picture, reason: str) -> str:
     caption = f"<b>{html.escape(item.label)}</b>: {html.escape(reason)}<br><small>{html.escape(item.name)}</small>"
-    return _captioned(thumbnail(item), caption)
-
-
-def _captioned(pictures: str, caption: str) -> str:
-    return f'<figure><div class="pair">{pictures}</div><figcaption>{caption}</figcaption></figure>'
+    return captioned(thumbnail(item.path), caption)
 
 
 def _confusion(classes: Sequence[str], measures: Evaluation) -> str:

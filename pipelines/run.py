@@ -37,7 +37,8 @@ class RunResult:
     reasons: list[str]
     """What speaks against the blessing."""
     metrics: dict[str, float]
-    """accuracy, ece, nll, worst_recall, test_images; fonts_accuracy where the recipe has fonts."""
+    """accuracy, ece, nll, worst_recall, test_images; fonts_accuracy where the recipe has fonts, outliers_accepted
+    and outliers_accepted_keeping_97 where the data set has outliers."""
     report: Path
     folder: Path
     """Everything that the run made: log.txt, and the evaluation with predictions.npz."""

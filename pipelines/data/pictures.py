@@ -1,10 +1,12 @@
-"""Pictures of characters with their labels and where they came from: to measure on, in one of two layouts.
+"""Pictures with their labels and where they came from: to measure on, in one of two layouts.
 
 numbers/7/001.png             a folder per label; its name is percent-encoded where it must be
+numbers/_none/001.png         what is none of the labels (a label `_none` would be `%5Fnone`)
 numbers/photos/7/001.png      folders above that are sources
 
-numbers/labels.csv            or a table with columns path, label and, if you like, source and kind;
-                              of the kinds only `single` is a picture of one character
+numbers/labels.csv            or a table with columns path, label and, if you like, source and kind: `single` is a picture of
+                              one character, `strings` one of a field, whose text is the label, and `none` one of neither,
+                              without a label
 """
 
 import csv
@@ -18,14 +20,17 @@ from urllib.parse import unquote
 import numpy as np
 from numpy.typing import NDArray
 
-from handwriting.errors import ImageError
+from handwriting.errors import ImageError, NoInk
 from handwriting.image import decode
 from handwriting.preprocess import to_tensor
 from pipelines.errors import DataError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 TABLE = "labels.csv"
-SINGLE = "single"
+SINGLE, STRINGS, NONE = "single", "strings", "none"
+"""The kinds of pictures that a table tells apart."""
+NONE_FOLDER = "_none"
+"""The folder with pictures of what is none of the labels."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,7 @@ class Picture:
     name: str
     """The path below the folder that was searched."""
     label: str
+    """The character, or a field's text; empty where the picture shows neither."""
     source: str
 
 
@@ -45,6 +51,8 @@ class Unread:
 
     picture: Picture
     reason: str
+    is_blank: bool = False
+    """It was decoded, and nothing on it stands out from its background as a character does."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,9 @@ class Found:
     """What lies in a folder."""
 
     pictures: list[Picture]
+    """Of one character each."""
+    fields: list[Picture]
+    outliers: list[Picture]
     left_out: dict[str, int]
     """What is none of them: a description → how many."""
 
@@ -62,19 +73,20 @@ def label_of(name: str) -> str:
 
 
 def find(folder: Path) -> Found:
-    """The pictures below the folder, by source, label and name.
+    """The pictures below the folder, each kind by source, label and name.
 
     Raises:
         DataError: there is none, or labels.csv is not as it should be.
     """
-    found = _in_table(folder) if (folder / TABLE).is_file() else _in_folders(folder)
-    if not found.pictures:
-        others = "".join(f", but {count:,} {what}" for what, count in found.left_out.items())
+    kinds, left_out = _in_table(folder) if (folder / TABLE).is_file() else _in_folders(folder)
+    if not any(kinds.values()):
+        others = "".join(f", but {count:,} {what}" for what, count in left_out.items())
         raise DataError(
             f"{folder} holds no labelled pictures{others}; expected {TABLE} with columns path and label, "
             "or a folder per label with pictures in it"
         )
-    return Found(sorted(found.pictures, key=lambda picture: (picture.source, picture.label, picture.name)), found.left_out)
+    ordered = {kind: sorted(found, key=lambda item: (item.source, item.label, item.name)) for kind, found in kinds.items()}
+    return Found(ordered[SINGLE], ordered[STRINGS], ordered[NONE], left_out)
 
 
 def read(pictures: Sequence[Picture], tell: Callable[[int], None]) -> tuple[list[Picture], NDArray[np.uint8], list[Unread]]:
@@ -87,17 +99,25 @@ def read(pictures: Sequence[Picture], tell: Callable[[int], None]) -> tuple[list
         try:
             tensors.append(to_tensor(decode(picture.path.read_bytes())))
             seen.append(picture)
-        except ImageError as error:
-            unread.append(Unread(picture, str(error)))
-        except OSError as error:
-            unread.append(Unread(picture, error.strerror or str(error)))
+        except (ImageError, OSError) as error:
+            unread.append(unread_for(picture, error))
         tell(done)
     return seen, np.array(tensors, np.uint8), unread
 
 
-def _in_folders(folder: Path) -> Found:
+def unread_for(picture: Picture, error: ImageError | OSError) -> Unread:
+    """The picture with the reason why nothing was read from it."""
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return Unread(picture, reason, isinstance(error, NoInk))
+
+
+_Kinds = dict[str, list[Picture]]
+
+
+def _in_folders(folder: Path) -> tuple[_Kinds, dict[str, int]]:
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    pictures, unlabelled = [], 0
+    kinds: _Kinds = {SINGLE: [], STRINGS: [], NONE: []}
+    unlabelled = 0
     for path in files:
         *above, name = path.relative_to(folder).parts
         if any(part.startswith(".") for part in (*above, name)):
@@ -105,23 +125,28 @@ def _in_folders(folder: Path) -> Found:
         if not above:
             unlabelled += 1
             continue
-        *sources, label = above
-        pictures.append(Picture(path, "/".join((*above, name)), label_of(label), "/".join(sources) or _own_name(folder)))
-    return Found(pictures, {"pictures in no label's folder": unlabelled} if unlabelled else {})
+        *sources, own = above
+        kind, label = (NONE, "") if own == NONE_FOLDER else (SINGLE, label_of(own))
+        kinds[kind].append(Picture(path, "/".join((*above, name)), label, "/".join(sources) or _own_name(folder)))
+    return kinds, {"pictures in no label's folder": unlabelled} if unlabelled else {}
 
 
-def _in_table(folder: Path) -> Found:
-    pictures, kinds = [], Counter[str]()
+def _in_table(folder: Path) -> tuple[_Kinds, dict[str, int]]:
+    kinds: _Kinds = {SINGLE: [], STRINGS: [], NONE: []}
+    others = Counter[str]()
     for line, row in _rows(folder / TABLE):
         kind = row.get("kind") or SINGLE
-        if kind != SINGLE:
-            kinds[kind] += 1
+        if kind not in kinds:
+            others[kind] += 1
             continue
-        if not row["path"] or not row["label"]:
-            raise DataError(f"{folder / TABLE}, line {line}: no {'label' if row['path'] else 'path'}")
+        if not row["path"]:
+            raise DataError(f"{folder / TABLE}, line {line}: no path")
+        if bool(row["label"]) == (kind == NONE):
+            fault = f"label {row['label']!r}; kind none has no" if kind == NONE else "no"
+            raise DataError(f"{folder / TABLE}, line {line}: {fault} label")
         label = unicodedata.normalize("NFC", row["label"])
-        pictures.append(Picture(folder / row["path"], row["path"], label, row.get("source") or _own_name(folder)))
-    return Found(pictures, {f"rows of kind {kind}": count for kind, count in sorted(kinds.items())})
+        kinds[kind].append(Picture(folder / row["path"], row["path"], label, row.get("source") or _own_name(folder)))
+    return kinds, {f"rows of kind {kind}": count for kind, count in sorted(others.items())}
 
 
 def _rows(table: Path) -> Iterator[tuple[int, dict[str, str]]]:

@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipelines import dataset
-from pipelines.metrics import Evaluation
+from pipelines.calibration import fit_thresholds
+from pipelines.metrics import Evaluation, Labels, Scores
 from pipelines.metrics import evaluate as measure
 from pipelines.progress import say
 from pipelines.recipe import Gates, Recipe
-from pipelines.report import write_report
+from pipelines.rejection import KEEP, accepted
+from pipelines.report import Outliers, write_report
 from pipelines.servable import read_card, score, write_card
 
 METRICS, BLESSING, PREDICTIONS, REPORT = "metrics.json", "blessing.json", "predictions.npz", "report.html"
@@ -43,19 +46,30 @@ def evaluate(recipe: Recipe, dataset_dir: Path, model_dir: Path, challenger_dir:
     scores = score(model_dir, test.images)
     evaluation = measure(scores, test.labels)
     blessing = bless(evaluation, recipe.gates, recipe.labels)
+    outliers = _outliers(dataset_dir, model_dir)
+    card = read_card(model_dir)
     metrics = summary(evaluation) | _beside(dataset_dir, model_dir)
-    card = read_card(model_dir) | {"metrics": metrics, "blessing": asdict(blessing)}
+    if outliers:
+        metrics |= _rejection(scores, test.labels, outliers.scores, np.array(card["thresholds"], np.float32))
+    card |= {"metrics": metrics, "blessing": asdict(blessing)}
     evaluation_dir.mkdir(parents=True, exist_ok=True)
     _write_json(evaluation_dir / METRICS, asdict(evaluation) | {"labels": list(recipe.labels)})
     _write_json(evaluation_dir / BLESSING, asdict(blessing))
     predictions = {"label": test.labels, "predicted": scores.argmax(1), "confidence": scores.max(1)}
     np.savez(evaluation_dir / PREDICTIONS, **predictions)  # type: ignore[arg-type]
-    write_report(evaluation_dir / REPORT, card, evaluation, test, scores)
+    write_report(evaluation_dir / REPORT, card, evaluation, test, scores, outliers)
     shutil.copytree(model_dir, challenger_dir, dirs_exist_ok=True)
     write_card(challenger_dir, card)
     say(describe(evaluation, recipe.labels))
     if "fonts_accuracy" in metrics:
         say(f"fonts that it was not trained on: accuracy {100 * metrics['fonts_accuracy']:.2f} %")
+    if outliers:
+        shares = (100 * metrics[name] for name in ("outliers_accepted", "outliers_accepted_keeping_97"))
+        say(
+            "outliers that it was not trained on: {:.1f} % accepted, {:.1f} % where 97 % of what is right is kept".format(
+                *shares
+            )
+        )
     say("blessed" if blessing.is_blessed else f"not blessed: {'; '.join(blessing.reasons)}")
     return card
 
@@ -101,6 +115,23 @@ def _beside(dataset_dir: Path, model_dir: Path) -> dict[str, float]:
         return {}
     unseen = dataset.read_part(dataset_dir, dataset.FONTS)
     return {"fonts_accuracy": float((score(model_dir, unseen.images).argmax(1) == unseen.labels).mean())}
+
+
+def _outliers(dataset_dir: Path, model_dir: Path) -> Outliers | None:
+    """The held-out outliers and what the version answers for them, where there are any."""
+    if not dataset.has_part(dataset_dir, dataset.OUTLIERS):
+        return None
+    images = dataset.read_part(dataset_dir, dataset.OUTLIERS).images
+    return Outliers(images, score(model_dir, images))
+
+
+def _rejection(scores: Scores, labels: Labels, outliers: Scores, thresholds: NDArray[np.float32]) -> dict[str, float]:
+    """The share of outliers that is accepted: by the version's thresholds, and by those that keep 97 % of the right answers."""
+    keeping = fit_thresholds(scores, labels, KEEP)
+    return {
+        "outliers_accepted": float(accepted(outliers, thresholds).mean()),
+        "outliers_accepted_keeping_97": float(accepted(outliers, keeping).mean()),
+    }
 
 
 def describe(evaluation: Evaluation, labels: tuple[str, ...]) -> str:

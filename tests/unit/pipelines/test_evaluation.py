@@ -11,10 +11,11 @@ from PIL import Image, ImageDraw
 from pipelines.data.pictures import Picture
 from pipelines.errors import DataError, VersionError
 from pipelines.evaluation import (
+    FolderEvaluation,
     PictureEvaluation,
     by_source,
     confusions,
-    evaluate_pictures,
+    evaluate_folder,
     mean,
     pooled,
     worst_errors,
@@ -55,8 +56,18 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def evaluation(folder: Path) -> PictureEvaluation:
-    return evaluate_pictures(Path("version"), CARD, folder, ignore, prepared)
+def whole(folder: Path) -> FolderEvaluation:
+    return evaluate_folder(Path("version"), CARD, folder, ignore, prepared)
+
+
+@pytest.fixture
+def evaluation(whole: FolderEvaluation) -> PictureEvaluation:
+    return characters(whole)
+
+
+def characters(whole: FolderEvaluation) -> PictureEvaluation:
+    assert whole.characters is not None
+    return whole.characters
 
 
 def test_each_source_has_its_figures(evaluation: PictureEvaluation) -> None:
@@ -80,7 +91,7 @@ def test_a_picture_that_cannot_be_read_counts_as_wrong(evaluation: PictureEvalua
 def test_a_source_of_which_nothing_can_be_read_has_figures(folder: Path) -> None:
     (folder / "fax" / "ä").mkdir(parents=True)
     (folder / "fax" / "ä" / "1.png").write_bytes(b"no picture")
-    fax = by_source(evaluate_pictures(Path("version"), CARD, folder, ignore, prepared))[0]
+    fax = by_source(characters(evaluate_folder(Path("version"), CARD, folder, ignore, prepared)))[0]
 
     assert (fax.name, fax.images, fax.unread, fax.accuracy, fax.confidence, fax.ece) == ("fax", 1, 1, 0, 0, 0)
 
@@ -91,9 +102,9 @@ def test_pictures_are_pooled_and_sources_averaged(evaluation: PictureEvaluation)
     assert mean(by_source(evaluation)).rejected_share == 0.125
 
 
-def test_labels_that_the_model_does_not_know_are_counted_and_named(evaluation: PictureEvaluation) -> None:
-    assert evaluation.unknown == {"/": 1}
-    assert left_out_rows(evaluation) == [
+def test_labels_that_the_model_does_not_know_are_counted_and_named(whole: FolderEvaluation) -> None:
+    assert whole.unknown == {"/": 1}
+    assert left_out_rows(whole) == [
         ["pictures of '/', which is none of the model's classes", "1"],
         ["pictures in no label's folder", "1"],
     ]
@@ -106,7 +117,7 @@ def test_errors_come_the_most_confident_first(evaluation: PictureEvaluation) -> 
 
 def test_progress_is_told(folder: Path) -> None:
     told: list[tuple[int, int]] = []
-    evaluate_pictures(Path("version"), CARD, folder, lambda done, total: told.append((done, total)), prepared)
+    evaluate_folder(Path("version"), CARD, folder, lambda done, total: told.append((done, total)), prepared)
 
     assert told[-1] == (6, 6)
 
@@ -115,7 +126,7 @@ def test_pictures_of_none_of_the_classes_are_refused(folder: Path) -> None:
     card = {"labels": ["0", "1"], "thresholds": [0.5, 0.5]}
 
     with pytest.raises(DataError, match="no picture has a label that the model knows; /, ä, 木 there, 0, 1 here"):
-        evaluate_pictures(Path("version"), card, folder, ignore, prepared)
+        evaluate_folder(Path("version"), card, folder, ignore, prepared)
 
 
 def test_pictures_of_which_none_can_be_read_are_refused(tmp_path: Path) -> None:
@@ -123,13 +134,13 @@ def test_pictures_of_which_none_can_be_read_are_refused(tmp_path: Path) -> None:
     (tmp_path / "ä" / "1.png").write_bytes(b"no picture")
 
     with pytest.raises(DataError, match=r"none of 1 pictures can be read; the first, ä/1\.png: "):
-        evaluate_pictures(Path("version"), CARD, tmp_path, ignore, prepared)
+        evaluate_folder(Path("version"), CARD, tmp_path, ignore, prepared)
 
 
 @pytest.mark.parametrize("card", [{}, {"labels": ["a", "b"]}, {"labels": ["a", "b"], "thresholds": [0.5]}])
 def test_a_version_that_does_not_say_its_classes_is_refused(folder: Path, card: dict[str, object]) -> None:
     with pytest.raises(VersionError, match=r"labels and thresholds|2 labels and 1 thresholds"):
-        evaluate_pictures(Path("version"), card, folder, ignore, prepared)
+        evaluate_folder(Path("version"), card, folder, ignore, prepared)
 
 
 def test_a_version_that_cannot_be_run_is_told(folder: Path) -> None:
@@ -137,12 +148,12 @@ def test_a_version_that_cannot_be_run_is_told(folder: Path) -> None:
         raise RuntimeError("truncated weights")
 
     with pytest.raises(VersionError, match="version cannot be run: truncated weights"):
-        evaluate_pictures(Path("version"), CARD, folder, ignore, broken)
+        evaluate_folder(Path("version"), CARD, folder, ignore, broken)
 
 
 def test_scores_of_another_shape_are_refused(folder: Path) -> None:
     with pytest.raises(VersionError, match=r"gives scores \(5, 3\); \(5, 2\) are expected"):
-        evaluate_pictures(Path("version"), CARD, folder, ignore, lambda _, images: np.ones((len(images), 3), np.float32))
+        evaluate_folder(Path("version"), CARD, folder, ignore, lambda _, images: np.ones((len(images), 3), np.float32))
 
 
 def test_the_table_has_a_row_for_each_source_and_the_sums(evaluation: PictureEvaluation) -> None:
@@ -162,9 +173,9 @@ def test_the_table_has_a_row_for_each_source_and_the_sums(evaluation: PictureEva
     }
 
 
-def test_the_report_shows_what_the_model_saw_and_needs_no_other_file(evaluation: PictureEvaluation, tmp_path: Path) -> None:
+def test_the_report_shows_what_the_model_saw_and_needs_no_other_file(whole: FolderEvaluation, tmp_path: Path) -> None:
     path = tmp_path / "new" / "report.html"
-    write_picture_report(path, "digits <2> on data", evaluation)
+    write_picture_report(path, "digits <2> on data", whole)
     text = path.read_text(encoding="utf-8")
 
     assert "digits &lt;2&gt; on data" in text
@@ -183,7 +194,7 @@ def test_a_report_without_errors_says_so(folder: Path, tmp_path: Path) -> None:
     def right(version: Path, images: NDArray[np.uint8]) -> Scores:
         return np.array([[1, 0], [1, 0], [0, 1], [0, 1], [0, 1]], np.float32)
 
-    write_picture_report(tmp_path / "r.html", "title", evaluate_pictures(Path("v"), CARD, folder, ignore, right))
+    write_picture_report(tmp_path / "r.html", "title", evaluate_folder(Path("v"), CARD, folder, ignore, right))
 
     assert "every picture that was read is right" in (tmp_path / "r.html").read_text(encoding="utf-8")
 
@@ -200,10 +211,8 @@ def test_of_many_classes_the_most_confused_are_plotted(tmp_path: Path) -> None:
         labels=labels,
         scores=np.eye(count, dtype=np.float32)[np.where(labels == 69, 68, labels)],
         unread=[],
-        unknown={},
-        left_out={},
     )
-    write_picture_report(tmp_path / "r.html", "title", evaluation)
+    write_picture_report(tmp_path / "r.html", "title", FolderEvaluation(evaluation, None, None, {}, {}, {}))
     text = (tmp_path / "r.html").read_text(encoding="utf-8")
 
     assert "The 60 most confused of 70 classes." in text

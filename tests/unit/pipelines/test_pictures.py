@@ -63,12 +63,33 @@ def test_what_is_in_no_labels_folder_is_counted(tmp_path: Path) -> None:
 
 
 def test_a_table_names_labels_and_sources(tmp_path: Path) -> None:
-    table = "path,label,source,kind\nx/1.png,ä,photo,single\nx/2.png,木,,\nx/3.png,12,photo,strings\nx/4.png,13,photo,strings\n"
+    table = "path,label,source,kind\nx/1.png,ä,photo,single\nx/2.png,木,,\n"
     (tmp_path / "labels.csv").write_text(table, encoding="utf-8-sig")
+
+    assert told(pictures.find(tmp_path)) == [("photo", "ä", "x/1.png"), (tmp_path.name, "木", "x/2.png")]
+
+
+def test_a_table_tells_characters_fields_and_outliers_apart(tmp_path: Path) -> None:
+    rows = ["1.png,7,single", "2.png,12,strings", "3.png,,none", "4.png,,none", "5.png,x,page"]
+    (tmp_path / "labels.csv").write_text("\n".join(["path,label,kind", *rows]))
     found = pictures.find(tmp_path)
 
-    assert told(found) == [("photo", "ä", "x/1.png"), (tmp_path.name, "木", "x/2.png")]
-    assert found.left_out == {"rows of kind strings": 2}
+    assert [picture.label for picture in found.pictures] == ["7"]
+    assert [(picture.label, picture.name) for picture in found.fields] == [("12", "2.png")]
+    assert [(picture.label, picture.name) for picture in found.outliers] == [("", "3.png"), ("", "4.png")]
+    assert found.left_out == {"rows of kind page": 1}
+
+
+def test_a_folder_of_that_name_holds_outliers_unless_it_is_encoded(tmp_path: Path) -> None:
+    for name in ("_none/a.png", "photo/_none/b.png", "%5Fnone/c.png"):
+        draw(tmp_path / name)
+    found = pictures.find(tmp_path)
+
+    assert [(picture.source, picture.name) for picture in found.outliers] == [
+        ("photo", "photo/_none/b.png"),
+        (tmp_path.name, "_none/a.png"),
+    ]
+    assert told(found) == [(tmp_path.name, "_none", "%5Fnone/c.png")]
 
 
 def test_a_table_needs_no_more_than_path_and_label(tmp_path: Path) -> None:
@@ -83,6 +104,8 @@ def test_a_table_needs_no_more_than_path_and_label(tmp_path: Path) -> None:
         (b"file,label\n1.png,7\n", "has the columns file, label; at least path and label"),
         (b"path,label\n1.png,7\n2.png,\n", "line 3: no label"),
         (b"path,label\n,7\n", "line 2: no path"),
+        (b"path,label,kind\n1.png,7,single\n2.png,7,none\n", "line 3: label '7'; kind none has no label"),
+        (b"path,label,kind\n1.png,,strings\n", "line 2: no label"),
         (b"path,label\n1.png,\xe4\n", "cannot be read as UTF-8 CSV"),
         (b'path,label\n"1.png,7\n', "cannot be read as UTF-8 CSV"),
         (b"", "at least path and label"),
@@ -123,4 +146,5 @@ def test_what_cannot_be_read_is_kept_with_its_reason(tmp_path: Path) -> None:
     assert [item.picture.name for item in unread] == ["7/blank.png", "7/broken.png", "7/gone.png"]
     assert "no image" in unread[1].reason
     assert unread[2].reason == "No such file or directory"
+    assert [item.is_blank for item in unread] == [True, False, False]
     assert done == [1, 2, 3, 4]

@@ -1,0 +1,48 @@
+"""The step `evaluate` on a data set with outliers, and an untrained network."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipelines import dataset
+from pipelines.data.images import OUTLIER, LabelledImages
+from pipelines.network import build
+from pipelines.recipe import Network, parse_recipe
+from pipelines.servable import export, score
+from pipelines.step_process import be_quiet
+from pipelines.steps.evaluate import REPORT, evaluate
+
+
+def some_images(count: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (count, 28, 28), np.uint8)
+
+
+@pytest.mark.parametrize("has_outliers", [True, False])
+def test_accepted_outliers_are_measured_where_the_data_set_has_some(
+    has_outliers: bool, recipe_text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    be_quiet()
+    recipe = parse_recipe(recipe_text, "shapes.toml")
+    thresholds = np.array([0.0, 0.0, 0.0], np.float32)
+    card = {"name": "shapes", "preset": "default", "seed": 1, "temperature": 1.0, "thresholds": thresholds.tolist()}
+    network = build(Network(channels=(4, 4, 4), blocks=1, dropout=0.0), 3)
+    export(network, 1.0, recipe.labels, thresholds, card | {"labels": list(recipe.labels)}, tmp_path / "model")
+    images = some_images(30, 1)
+    (tmp_path / "data").mkdir()
+    predicted = score(tmp_path / "model", images).argmax(1).astype(np.int64)
+    dataset.write_part(tmp_path / "data", "test", LabelledImages(images, predicted))
+    if has_outliers:
+        outliers = LabelledImages(some_images(20, 2), np.full(20, OUTLIER))
+        dataset.write_part(tmp_path / "data", dataset.OUTLIERS, outliers)
+
+    measured = evaluate(recipe, tmp_path / "data", tmp_path / "model", tmp_path / "challenger", tmp_path / "evaluation")
+    report = (tmp_path / "evaluation" / REPORT).read_text(encoding="utf-8")
+
+    assert ("outliers_accepted" in measured["metrics"]) == has_outliers
+    assert measured["metrics"].get("outliers_accepted", 1.0) == 1.0  # every threshold is 0
+    assert 0 <= measured["metrics"].get("outliers_accepted_keeping_97", 0) <= 1
+    assert ("Outliers accepted" in report) == has_outliers
+    assert ("outliers that it was not trained on: 100.0 % accepted" in capsys.readouterr().out) == has_outliers
+    json.dumps(measured, allow_nan=False)
