@@ -21,25 +21,27 @@ import PIL
 
 from handwriting import preprocess, segment
 from handwriting.errors import ImageError
+from handwriting.image import Pixels
 from handwriting.preprocess import Tensor, to_tensor
 from pipelines.data import faces as faces_module
 from pipelines.data import fields as fields_module
-from pipelines.data import pen, style
+from pipelines.data import pen, scenes, style
 from pipelines.data.faces import GLYPH_SIZE, Face, Shape, cropped, faces, shape
 from pipelines.data.images import OUTLIER, LabelledImages
+from pipelines.data.scenes import scene
 from pipelines.errors import DataError
 from pipelines.files import sha256_of, write_atomically
 
 LOOKALIKES = {
-    "0": "OoDQ@",
-    "1": "IiLlJjt|!/\\()[]'`,.-_",
+    "0": "OoQ",
+    "1": "IiLl|!/\\()[]'`,.-_",
     "2": "Zz",
-    "4": "yYHA",
+    "4": "y",
     "5": "Ss$",
-    "6": "bGC",
-    "7": "TF?",
-    "8": "B&%",
-    "9": "gqPae",
+    "6": "bG",
+    "7": "?",
+    "8": "B&",
+    "9": "gqP",
 }
 """For a label the characters that some people write as others write it; never outliers beside it."""
 
@@ -75,7 +77,7 @@ class Order:
 
     def digest(self) -> str:
         """SHA-256 of everything that the result depends on."""
-        modules = (preprocess, faces_module, pen, style) + ((fields_module, segment) if self.kind == "fields" else ())
+        modules = (preprocess, faces_module, pen, scenes, style) + ((fields_module, segment) if self.kind == "fields" else ())
         code = [Path(str(module.__file__)).read_bytes() for module in modules]
         parts = [self.kind, self.count, self.labels, [face.digest for face in self.faces], self.seed, self.with_pen]
         parts += [Path(__file__).read_text(encoding="utf-8"), cv2.__version__, PIL.__version__, np.__version__]
@@ -100,8 +102,12 @@ def unseen_fonts(labels: Sequence[str], wanted: int, folder: str, cache_dir: Pat
     Raises:
         DataError: no face has some label, or a font cannot be read.
     """
-    count = max(len(labels), min(_MOST_UNSEEN, wanted // 10))
-    return _made(Order("fonts", count, tuple(labels), _faces(labels, folder, True), 0, with_pen=False), cache_dir, say)
+    faces_apart = _faces(labels, folder, True)
+    return _made(Order("fonts", _unseen_count(labels, wanted), tuple(labels), faces_apart, 0, with_pen=False), cache_dir, say)
+
+
+def _unseen_count(labels: Sequence[str], wanted: int) -> int:
+    return max(len(labels), min(_MOST_UNSEEN, wanted // 10))
 
 
 def restyled(source: LabelledImages, count: int, seed: int, cache_dir: Path, say: Say) -> LabelledImages:
@@ -117,8 +123,15 @@ def fields(
 
 
 def outliers(labels: Sequence[str], count: int, folder: str, seed: int, cache_dir: Path, say: Say) -> LabelledImages:
-    """So many images of what is none of the labels: other characters, scribbles, noise; labelled OUTLIER."""
+    """So many images of what is none of the labels: other characters, scribbles, scenes, noise; labelled OUTLIER."""
     return _made(Order("outliers", count, tuple(labels), _faces(labels, folder, False), seed), cache_dir, say)
+
+
+def unseen_outliers(labels: Sequence[str], wanted: int, folder: str, cache_dir: Path, say: Say) -> LabelledImages:
+    """As `outliers`, their characters from the held-out faces: for the test, counted as `unseen_fonts` are."""
+    return _made(
+        Order("outliers", _unseen_count(labels, wanted), tuple(labels), _faces(labels, folder, True), 0), cache_dir, say
+    )
 
 
 def face_digests(folder: str) -> dict[str, str]:
@@ -246,7 +259,11 @@ def _outlier(order: Order, number: int, generator: np.random.Generator) -> tuple
         kind = generator.uniform()
         if kind < 0.1:
             return _noise(generator), OUTLIER
-        if kind < 0.3:
+        if kind < 0.4:
+            if (image := _seen(scene(generator))) is not None:
+                return image, OUTLIER
+            continue
+        if kind < 0.6:
             character: Shape | None = pen.drawn(pen.scribble(generator), generator)
         else:
             character = shape(_any(order.faces, generator), str(generator.choice(list(others(order.labels)))))
@@ -261,8 +278,12 @@ def _tensor(character: Shape, order: Order, generator: np.random.Generator) -> T
     """The character in a random style as the model sees it; None where nothing is left of it."""
     has_neighbours = generator.uniform() < _NEIGHBOUR_SHARE
     neighbours = (_neighbour(order, generator), _neighbour(order, generator)) if has_neighbours else None
+    return _seen(style.picture(character, generator, neighbours))
+
+
+def _seen(pixels: Pixels) -> Tensor | None:
     try:
-        return to_tensor(style.picture(character, generator, neighbours))
+        return to_tensor(pixels)
     except ImageError:
         return None
 

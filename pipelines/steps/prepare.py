@@ -62,6 +62,7 @@ def _additions(recipe: Recipe, train: LabelledImages, cache_dir: Path) -> tuple[
         added += rendered.fields(train, labels, data.fields, data.fonts_folder, recipe.seed, cache, say)
     if data.outliers:
         added += rendered.outliers(labels, data.outliers, data.fonts_folder, recipe.seed, cache, say)
+        unseen[dataset.OUTLIERS] = rendered.unseen_outliers(labels, data.outliers, data.fonts_folder, cache, say)
     return added, unseen
 
 
