@@ -14,6 +14,11 @@ from handwriting.image import Pixels
 
 cv2.setNumThreads(1)  # the images are small, and many requests at a time use the cores better
 
+
+class _TooMuchInk(NoInk):
+    """What stands out covers the paper."""
+
+
 Polarity = Literal["auto", "dark_on_light", "light_on_dark"]
 POLARITIES: tuple[Polarity, ...] = ("auto", "dark_on_light", "light_on_dark")
 
@@ -29,6 +34,9 @@ _LEAST_CONTRAST = 14  # grey levels between ink and paper; faint pencil on white
 _LEAST_SHARE_OF_LARGEST = 0.05  # of the largest component's ink: less is a speck
 _LEAST_STROKE = 1.8  # pixels in the tensor; MNIST's strokes are 2 to 4 wide
 _MOST_INK = 0.6  # of the image: more is no character on paper
+_SMALLEST_SIZE = 40  # pixels of a character in the working size; a smaller one is looked at from nearby
+_SMALLEST_FRAME = 64  # pixels
+_LEAST_SHARE_OF_FRAME = 0.25  # of the longer side of what is inside it
 _NEAR = np.ones((5, 5), np.uint8)
 _GREYS = np.arange(256, dtype=np.float32)
 
@@ -43,7 +51,18 @@ def to_tensor(pixels: Pixels, polarity: Polarity = "auto") -> Tensor:
     Raises:
         NoInk: nothing stands out from the paper.
     """
-    return character_tensor(_most_central(ink_of(_reduced(pixels, max(pixels.shape) / _WORKING_SIZE), polarity)))
+    factor = max(pixels.shape) / _WORKING_SIZE
+    ink = ink_of(_reduced(pixels, factor), polarity)
+    if min(ink.shape) >= _SMALLEST_FRAME:
+        ink = _without_rulings(_without_frame(ink))
+    character, (left, top) = _most_central(ink)
+    if factor > 1 and max(character.shape) < _SMALLEST_SIZE:
+        height, width = character.shape
+        return to_tensor(
+            _surroundings(pixels, (left + width / 2) * factor, (top + height / 2) * factor, max(width, height) * factor),
+            polarity,
+        )
+    return character_tensor(character)
 
 
 def ink_of(pixels: Pixels, polarity: Polarity = "auto", extent: int | None = None) -> Tensor:
@@ -58,7 +77,12 @@ def ink_of(pixels: Pixels, polarity: Polarity = "auto", extent: int | None = Non
     small = _reduced(pixels, extent / _BACKGROUND_SIZE)
     extent = min(extent, _BACKGROUND_SIZE)
     is_dark = _is_dark_on_light(small, extent) if polarity == "auto" else polarity == "dark_on_light"
-    return _ink(_levelled(pixels, small, is_dark, extent))
+    try:
+        return _ink(_levelled(pixels, small, is_dark, extent))
+    except _TooMuchInk:
+        if polarity != "auto":
+            raise
+        return _ink(_levelled(pixels, small, not is_dark, extent))  # a frame along the border was taken for the paper
 
 
 def character_tensor(ink: Tensor) -> Tensor:
@@ -76,6 +100,11 @@ def _reduced(pixels: Pixels, factor: float) -> Pixels:
         return pixels
     size = (max(1, round(pixels.shape[1] / factor)), max(1, round(pixels.shape[0] / factor)))
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _surroundings(pixels: Pixels, x: float, y: float, reach: float) -> Pixels:
+    """The square around a point that goes so far in each direction."""
+    return pixels[max(int(y - reach), 0) : int(y + reach) + 1, max(int(x - reach), 0) : int(x + reach) + 1]
 
 
 def _is_dark_on_light(small: Pixels, extent: int) -> bool:
@@ -141,7 +170,9 @@ def _ink(ink: Pixels) -> Tensor:
     ranks = cv2.calcHist([ink], [0], None, [256], [0, 256]).cumsum(dtype=np.int64)
     outside = int(ranks[int(threshold)])
     inside = ink.size - outside
-    if not inside or inside > _MOST_INK * ink.size:
+    if inside > _MOST_INK * ink.size:
+        raise _TooMuchInk("nothing on the image stands out from its background as ink does")
+    if not inside:
         raise NoInk("nothing on the image stands out from its background as ink does")
     noise = 1.5 * _value_at(ranks, 0.75 * (outside - 1)) if outside else 0.0
     level = _value_at(ranks, outside + 0.75 * (inside - 1))
@@ -185,14 +216,85 @@ def _background_kernel(extent: int) -> NDArray[np.uint8]:
     return np.ones((side, side), np.uint8)
 
 
-def _most_central(ink: Tensor) -> Tensor:
-    """The ink of the character nearest to the middle: components that overlap sideways belong to one, specks to none."""
+def _without_frame(ink: Tensor) -> Tensor:
+    """Without a printed box around all of the ink: four straight, thin sides, and ink inside."""
+    left, top, wide, high = cv2.boundingRect(ink)
+    if min(wide, high) < _SMALLEST_FRAME:
+        return ink
+    framed = ink[top : top + high, left : left + wide]
+    inside = framed.copy()
+    for turns in range(4):
+        side = _side(np.rot90(framed, turns))
+        if side is None:
+            return ink
+        np.rot90(inside, turns)[side] = 0
+    _, _, inner_wide, inner_high = cv2.boundingRect(inside)
+    if max(inner_wide / wide, inner_high / high) < _LEAST_SHARE_OF_FRAME:
+        return ink
+    result = np.zeros_like(ink)
+    result[top : top + high, left : left + wide] = inside
+    return result
+
+
+def _side(ink: Tensor) -> NDArray[np.bool_] | None:
+    """Which pixels a straight line along the upper edge covers, None where there is none."""
+    height, width = ink.shape
+    strip = ink[: height // 6] > 100
+    columns = np.flatnonzero(strip.any(axis=0))
+    if columns.size < 0.9 * width:
+        return None
+    first = strip.argmax(axis=0)[columns]
+    last = (~strip[:, columns] & (np.arange(len(strip))[:, None] > first)).argmax(axis=0) - 1
+    thickness = float(np.median(last - first)) + 1
+    slope, start = np.polyfit(columns, first, 1)
+    line = start + slope * np.arange(width)
+    if np.percentile(np.abs(first - line[columns]), 80) > 0.01 * height or not 1 <= thickness <= 0.08 * height:
+        return None
+    return np.asarray(np.arange(height)[:, None] < line + thickness + 2)
+
+
+def _without_rulings(ink: Tensor) -> Tensor:
+    """Without thin lines from edge to edge of the paper, but for where a stroke crosses; nothing else reaches the edges."""
+    rest = _without_lines(_without_lines(ink).T).T
+    if not rest.any() or any(rim.any() for rim in (rest[0], rest[-1], rest[:, 0], rest[:, -1])):
+        return ink
+    return np.ascontiguousarray(rest)
+
+
+def _without_lines(ink: Tensor) -> Tensor:
+    """Without thin, nearly horizontal lines from the left edge to the right, but for where a stroke crosses."""
+    height, width = ink.shape
+    if not (ink[:, 0].any() and ink[:, -1].any()):
+        return ink
+    _, mask = cv2.threshold(ink, 80, 255, cv2.THRESH_BINARY)
+    runs = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((1, width // 8), np.uint8))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(cv2.dilate(runs, np.ones((3, 9), np.uint8)))
+    is_line = np.zeros(count, bool)
+    for index in range(1, count):
+        _, _, wide, high, _ = stats[index]
+        is_line[index] = wide >= width - 2 and high < 0.1 * height
+    lines = np.where(is_line[labels], mask, 0).astype(np.uint8)
+    if not lines.any():
+        return ink
+    thickness = int(np.median(lines.sum(axis=0, dtype=np.int64) // 255 // is_line.sum()))
+    if thickness > 0.05 * height:
+        return ink
+    crossing = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((thickness + 4, 1), np.uint8))
+    gone = cv2.dilate(lines, np.ones((5, 1), np.uint8)) & ~cv2.dilate(crossing, np.ones((3, 3), np.uint8))
+    return np.where(gone > 0, 0, ink).astype(np.uint8)
+
+
+def _most_central(ink: Tensor) -> tuple[Tensor, tuple[int, int]]:
+    """The ink of the character nearest to the middle, cropped, and where it lies in the image: x, y.
+
+    Components that overlap sideways belong to one character, specks to none.
+    """
     left, top, wide, high = cv2.boundingRect(ink)
     inked = ink[top : top + high, left : left + wide]
     _, mask = cv2.threshold(inked, 0, 255, cv2.THRESH_BINARY)  # cv2.compare takes an image of 4 pixels for a scalar
     count, labels = cv2.connectedComponents(mask, ltype=cv2.CV_16U)
     if count <= 2:
-        return inked
+        return inked, (left, top)
     _, labels, stats, centroids = cv2.connectedComponentsWithStats(mask, ltype=cv2.CV_16U)
     corner = np.array((left, top))
     stats[:, :2] += corner
@@ -203,7 +305,9 @@ def _most_central(ink: Tensor) -> Tensor:
         kept = _group_around(seed, kept, stats, ink.shape)
     is_kept = np.zeros(count, np.uint8)
     is_kept[kept] = 1
-    return np.asarray(inked * is_kept[labels], np.uint8)
+    kept_ink = np.asarray(inked * is_kept[labels], np.uint8)
+    x, y, wide, high = cv2.boundingRect(kept_ink)
+    return kept_ink[y : y + high, x : x + wide], (left + x, top + y)
 
 
 def _seed(
@@ -229,16 +333,21 @@ def _seed(
 def _group_around(seed: int, kept: list[int], stats: NDArray[np.int32], shape: tuple[int, ...]) -> list[int]:
     """The seed and what stands above, below or inside it, such as the loose bar of a 5 or the dot of an i.
 
-    A line that runs into the image's edge is the paper's ruling or frame.
+    A line that runs into the image's edge is the paper's ruling or frame; what the edge leaves a smaller part of is a
+    neighbour, unless it cuts the seed too.
     """
     height, width = shape
     left, top, wide, high, _ = stats[seed]
     size = max(wide, high)
 
+    is_whole = left > 0 and top > 0 and left + wide < width and top + high < height
+
     def belongs(index: int) -> bool:
         x, y, w, h, _ = stats[index]
-        is_ruling = min(w, h) < 0.15 * max(w, h) and (x == 0 or y == 0 or x + w == width or y + h == height)
-        if is_ruling:
+        at_side, at_end = x == 0 or x + w == width, y == 0 or y + h == height
+        if (at_side or at_end) and min(w, h) < 0.15 * max(w, h):
+            return False
+        if is_whole and ((at_side and w < 0.8 * wide) or (at_end and h < 0.8 * high)):
             return False
         overlap = min(left + wide, x + w) - max(left, x)
         gap_x = max(x - left - wide, left - x - w, 0)
