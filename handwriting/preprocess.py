@@ -37,6 +37,8 @@ _MOST_INK = 0.6  # of the image: more is no character on paper
 _SMALLEST_SIZE = 40  # pixels of a character in the working size; a smaller one is looked at from nearby
 _SMALLEST_FRAME = 64  # pixels
 _LEAST_SHARE_OF_FRAME = 0.25  # of the longer side of what is inside it
+_MOST_PIECES = 20  # of a character; more of them, all small, are noise
+_LEAST_SHARE_OF_LARGEST_PIECE = 0.25  # of the ink
 _NEAR = np.ones((5, 5), np.uint8)
 _GREYS = np.arange(256, dtype=np.float32)
 
@@ -62,6 +64,7 @@ def to_tensor(pixels: Pixels, polarity: Polarity = "auto") -> Tensor:
             _surroundings(pixels, (left + width / 2) * factor, (top + height / 2) * factor, max(width, height) * factor),
             polarity,
         )
+    _refuse_what_was_not_written(character, ink.shape)
     return character_tensor(character)
 
 
@@ -356,6 +359,27 @@ def _group_around(seed: int, kept: list[int], stats: NDArray[np.int32], shape: t
         return bool(gap_y <= 0.4 * size and (not is_beside or (gap_x <= 0.08 * size and max(w, h) < 0.6 * size)))
 
     return [index for index in kept if index == seed or belongs(index)]
+
+
+def _refuse_what_was_not_written(character: Tensor, shape: tuple[int, ...]) -> None:
+    """Tells noise and a lone ruling from what a pen has left.
+
+    Of 1,272 digits of ten sources none has more than 12 pieces or a largest one below 0.30 of the ink.
+
+    Raises:
+        NoInk: it is one of them.
+    """
+    height, width = character.shape
+    _, mask = cv2.threshold(character, 127, 255, cv2.THRESH_BINARY)
+    count, labels = cv2.connectedComponents(mask, ltype=cv2.CV_16U)
+    if count == 1:
+        raise NoInk("what stands out on the image is too pale to be ink")
+    if count > _MOST_PIECES:
+        areas = np.bincount(labels.ravel(), minlength=count)[1:]
+        if areas.max() < _LEAST_SHARE_OF_LARGEST_PIECE * areas.sum():
+            raise NoInk(f"what stands out on the image are {count - 1} specks: noise or texture")
+    if min(shape) >= _SMALLEST_FRAME and width == shape[1] > 6 * height and width < 3 * shape[0]:
+        raise NoInk("what stands out on the image is a line from edge to edge: a ruling")
 
 
 def _cropped(ink: Tensor) -> Tensor:
