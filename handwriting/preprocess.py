@@ -48,7 +48,7 @@ def to_tensor(pixels: Pixels, polarity: Polarity = "auto") -> Tensor:
 
     Levels out the light, separates ink from paper, keeps the most central character, scales the longer side of its
     bounding box to 20 pixels and puts its centre of mass into the middle of 28 × 28: what was done to NIST's digits to
-    make MNIST's (LeCun et al. 1998, section III-A).
+    make MNIST's (LeCun et al. 1998, section III-A). What is small on a large image is looked at again from nearby.
 
     Raises:
         NoInk: nothing stands out from the paper.
@@ -58,13 +58,13 @@ def to_tensor(pixels: Pixels, polarity: Polarity = "auto") -> Tensor:
     if min(ink.shape) >= _SMALLEST_FRAME:
         ink = _without_rulings(_without_frame(ink))
     character, (left, top) = _most_central(ink)
-    if factor > 1 and max(character.shape) < _SMALLEST_SIZE:
-        height, width = character.shape
-        return to_tensor(
-            _surroundings(pixels, (left + width / 2) * factor, (top + height / 2) * factor, max(width, height) * factor),
-            polarity,
-        )
     _refuse_what_was_not_written(character, ink.shape)
+    if max(character.shape) < _SMALLEST_SIZE and min(ink.shape) >= _SMALLEST_FRAME:
+        _refuse_what_was_not_written(ink, ink.shape)  # a speck among many
+        if factor > 1:
+            height, width = character.shape
+            middle = ((left + width / 2) * factor, (top + height / 2) * factor)
+            return to_tensor(_surroundings(pixels, middle, max(width, height) * factor), polarity)
     return character_tensor(character)
 
 
@@ -105,8 +105,9 @@ def _reduced(pixels: Pixels, factor: float) -> Pixels:
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _surroundings(pixels: Pixels, x: float, y: float, reach: float) -> Pixels:
-    """The square around a point that goes so far in each direction."""
+def _surroundings(pixels: Pixels, middle: tuple[float, float], reach: float) -> Pixels:
+    """The square around a point (x, y) that goes so far in each direction."""
+    x, y = middle
     return pixels[max(int(y - reach), 0) : int(y + reach) + 1, max(int(x - reach), 0) : int(x + reach) + 1]
 
 

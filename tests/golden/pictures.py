@@ -22,7 +22,9 @@ STROKES: dict[str, tuple[tuple[tuple[int, int], ...], ...]] = {  # corners of a 
 }
 
 
-def drawn(digit: str = "2", size: int = 200, pen: float = 0.06, height: float = 0.6, shift: tuple[float, float] = (0, 0)) -> Grey:
+def drawn(
+    digit: str = "2", size: int = 200, pen: float = 0.06, height: float = 0.6, shift: tuple[float, float] = (0, 0)
+) -> Grey:
     """How much of each pixel of a square the pen covers: 0 paper, 1 ink. Sizes are shares of the square's side."""
     zoom = max(1, round(800 / size))
     large = np.zeros((size * zoom, size * zoom), np.uint8)
@@ -40,7 +42,9 @@ def _curve(corners: NDArray[np.float64]) -> NDArray[np.float64]:
     steps = np.linspace(0, 1, 12)[:, None]
     parts = []
     for a, b, c, d in zip(padded, padded[1:], padded[2:], padded[3:], strict=False):
-        parts.append(0.5 * (2 * b + (c - a) * steps + (2 * a - 5 * b + 4 * c - d) * steps**2 + (3 * b - a - 3 * c + d) * steps**3))
+        parts.append(
+            0.5 * (2 * b + (c - a) * steps + (2 * a - 5 * b + 4 * c - d) * steps**2 + (3 * b - a - 3 * c + d) * steps**3)
+        )
     return np.vstack(parts)
 
 
@@ -72,7 +76,9 @@ LIGHTS: dict[str, Callable[[int], Grey]] = {
     "soft shadow": lambda size: 1 - 0.5 / (1 + np.exp(-(_ramp(size, 0.5) - 0.55) * 25)),
     "hard shadow": lambda size: np.where(_ramp(size, 0.4) > 0.6, 0.55, 1.0).astype(np.float32),
     "hard shadow through the middle": lambda size: np.where(_ramp(size, 0.2) > 0.5, 0.5, 1.0).astype(np.float32),
-    "shadow of a hand": lambda size: 1 - 0.45 * np.where(_ramp(size, 0.3) * 0.6 + _ramp(size, 1.9) * 0.6 > 0.65, 1, 0).astype(np.float32),
+    "shadow of a hand": lambda size: (
+        1 - 0.45 * np.where(_ramp(size, 0.3) * 0.6 + _ramp(size, 1.9) * 0.6 > 0.65, 1, 0).astype(np.float32)
+    ),
     "blinds": lambda size: (0.8 + 0.15 * np.sin(_ramp(size, 0.3) * 12)).astype(np.float32),
 }
 """What share of the light falls on each pixel of a square."""
