@@ -1,4 +1,4 @@
-"""How long decoding and preprocessing take on one core, against the goals.
+"""How much time of one core decoding and preprocessing take, against the goals; waiting for a core does not count.
 
 PYTHONPATH=. .venv/bin/python benchmarks/preprocessing.py
 """
@@ -34,14 +34,14 @@ def rows(name: str, files: list[bytes], times: int, goal: float | None, goal_of_
 
 
 def timed(function: Callable[..., object], arguments: list[bytes] | list[Pixels], times: int) -> list[float]:
-    """Milliseconds of each call, after each argument once unmeasured."""
+    """Milliseconds of processor time of each call, after each argument once unmeasured."""
     for argument in arguments:
         function(argument)
     taken = []
     for number in range(times):
-        start = time.perf_counter()
+        start = time.process_time()
         function(arguments[number % len(arguments)])
-        taken.append(1000 * (time.perf_counter() - start))
+        taken.append(1000 * (time.process_time() - start))
     return sorted(taken)
 
 
