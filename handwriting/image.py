@@ -36,7 +36,7 @@ MAX_BYTES = 10 << 20
 MAX_PIXELS = 40_000_000
 MAX_PIXELS_OF_SLOW_FORMATS = 16_000_000
 """WebP and TIFF take several times as long to decode as the others."""
-WORKING_SIZE = 1024
+WORKING_SIZE = 960
 """The longer side, in pixels, that a large image is reduced towards while it is decoded; never below it."""
 FIELD_SIZE = 2048
 """The same for an image of a field, on which characters are small."""
@@ -88,7 +88,7 @@ class OpenImage:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 if image.format == "JPEG":
-                    image.draft("L", (longest, longest))
+                    image.draft("L", _fitting(image.size, longest))
                 image.load()
                 return _reduced(_upright(image, _in_grey(image)), longest)
         except Exception as error:  # Pillow's parsers raise a dozen kinds on a broken file
@@ -206,6 +206,12 @@ def _over_paper(image: Image.Image) -> Image.Image:
     paper = Image.new("L", image.size, 0 if has_holes and brightness > 160 else 255)
     paper.paste(grey, mask=alpha)
     return paper
+
+
+def _fitting(size: tuple[int, int], longest: int) -> tuple[int, int]:
+    """A size of the same proportions whose longer side is `longest`, rounded down: Pillow's draft compares each side."""
+    width, height = size
+    return max(1, width * longest // max(size)), max(1, height * longest // max(size))
 
 
 def _to_eight_bits(values: NDArray[np.generic]) -> Pixels:
