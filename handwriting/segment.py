@@ -169,7 +169,9 @@ def _rules(mask: NDArray[np.uint8], length: int) -> NDArray[np.uint8]:
     if mask.shape[1] < length:
         return np.zeros_like(mask)
     grown = cv2.dilate(mask, np.ones((3, 1), np.uint8))
-    runs = cv2.morphologyEx(grown, cv2.MORPH_OPEN, np.ones((1, length), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    runs = cv2.morphologyEx(
+        grown, cv2.MORPH_OPEN, np.ones((1, length), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0
+    )
     lines = _reaching_the_edge(runs & mask)
     if not lines.any():
         return np.asarray(lines, np.uint8)

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def training_batches(
-    data: LabelledImages, class_count: int, batch: int, augmentation: Augmentation, seed: int
+    data: LabelledImages, class_count: int, batch: int, augmentation: Augmentation, seed: int, first: int = 0
 ) -> tf.data.Dataset:
-    """Endless batches: images float32 (batch, 28, 28, 1) from 0 to 1, and labels one-hot float32 (batch, class_count).
+    """Endless batches from number `first` on: images float32 (batch, 28, 28, 1), 0 to 1, and labels float32 (batch, class_count).
 
     Where there are fewer images than a batch holds, they are repeated within it. An outlier's label is the same share for
     every class.
@@ -33,8 +33,8 @@ def training_batches(
         moved = transformed(picked, augmentation, tf.stack([tf.constant(seed, tf.int64), number]))
         return moved, _targets(tf.gather(labels, chosen), class_count)
 
-    order = tf.data.Dataset.range(len(data)).shuffle(len(data), seed=seed).repeat()
-    numbered = tf.data.Dataset.zip(tf.data.Dataset.counter(), order.batch(batch, drop_remainder=True))
+    order = tf.data.Dataset.range(len(data)).shuffle(len(data), seed=seed).repeat().skip(first * batch)
+    numbered = tf.data.Dataset.zip(tf.data.Dataset.counter(first), order.batch(batch, drop_remainder=True))
     return numbered.map(finished, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
 
 

@@ -27,7 +27,9 @@ def prepare(recipe: str, preset: str, cache_dir: str, dataset: dsl.Output[dsl.Da
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def train(recipe: str, preset: str, seed: int, dataset: dsl.Input[dsl.Dataset], model: dsl.Output[dsl.Model]) -> None:
+def train(
+    recipe: str, preset: str, seed: int, cache_dir: str, dataset: dsl.Input[dsl.Dataset], model: dsl.Output[dsl.Model]
+) -> None:
     from pathlib import Path
 
     from pipelines.step_process import step
@@ -36,7 +38,8 @@ def train(recipe: str, preset: str, seed: int, dataset: dsl.Input[dsl.Dataset], 
         from pipelines.recipe import load_recipe
         from pipelines.steps.train import train
 
-        train(load_recipe(recipe), Path(dataset.path), Path(model.path), preset, None if seed < 0 else seed)
+        chosen = None if seed < 0 else seed
+        train(load_recipe(recipe), Path(dataset.path), Path(model.path), preset, chosen, Path(cache_dir))
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)

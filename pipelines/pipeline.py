@@ -22,11 +22,11 @@ def handwriting(
         preset: One of the recipe's presets.
         seed: Where randomness starts; -1 for the recipe's own.
         repository: The model repository's folder, as the steps see it.
-        cache_dir: Where downloaded data is kept.
+        cache_dir: Where downloaded data is kept, and the state of a training until its end.
     """
     prepared = prepare(recipe=recipe, preset=preset, cache_dir=cache_dir)
     dataset = prepared.outputs["dataset"]
-    trained = train(recipe=recipe, preset=preset, seed=seed, dataset=dataset)
+    trained = train(recipe=recipe, preset=preset, seed=seed, cache_dir=cache_dir, dataset=dataset)
     evaluated = evaluate(recipe=recipe, dataset=dataset, model=trained.outputs["model"])
     published = publish(
         recipe=recipe,

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines import dataset, network, provenance
+from pipelines import checkpoint, dataset, network, provenance
 from pipelines.augment import training_batches, validation_batches
 from pipelines.calibration import fit_temperature, fit_thresholds, softmax
 from pipelines.data.images import LabelledImages
@@ -28,9 +28,16 @@ _FIRST_RATE = 0.05  # of the highest learning rate
 
 
 def train(
-    recipe: Recipe, dataset_dir: Path, model_dir: Path, preset: str = "default", seed: int | None = None
+    recipe: Recipe,
+    dataset_dir: Path,
+    model_dir: Path,
+    preset: str = "default",
+    seed: int | None = None,
+    cache_dir: Path = Path(".hcr/data"),
 ) -> dict[str, Any]:
     """The card of the version that it writes to `model_dir`. Without a seed, the recipe's own.
+
+    A training that was interrupted goes on after its last whole epoch, from what it kept under `cache_dir`.
 
     Raises:
         RecipeError: the recipe has no such preset.
@@ -48,20 +55,25 @@ def train(
         f"{recipe.name}, preset {preset}, seed {seed}: {model.count_params():,} parameters, "
         f"{network.multiply_adds(model) / 1e6:.1f} M multiply-adds per character, {len(data):,} images"
     )
-    seconds = fit(model, data, held_out, chosen, seed)
+    manifest = dataset.read_manifest(dataset_dir)
+    backup = cache_dir / checkpoint.FOLDER / checkpoint.key(recipe, preset, seed, manifest)
+    seconds = fit(model, data, held_out, chosen, seed, backup)
     logits = model.predict(validation_batches(held_out, len(recipe.labels)), verbose=0)
     temperature = fit_temperature(logits, held_out.labels)
     thresholds = fit_thresholds(softmax(logits, temperature), held_out.labels, recipe.keep)
     training = {"seconds": round(seconds, 1), "parameters": model.count_params(), "multiply_adds": network.multiply_adds(model)}
-    card = provenance.draft_card(recipe, preset, seed, dataset.read_manifest(dataset_dir), temperature, thresholds, training)
+    card = provenance.draft_card(recipe, preset, seed, manifest, temperature, thresholds, training)
     export(model, temperature, recipe.labels, thresholds, card, model_dir)
     write_warmup(model_dir, recipe.name, held_out.images)
     say(f"trained in {seconds:.0f} s; temperature {temperature:.2f}, from {len(held_out):,} held-out images")
     return card
 
 
-def fit(model: keras.Model, data: LabelledImages, held_out: LabelledImages, preset: Preset, seed: int) -> float:
-    """Trains the model in place; gives the seconds that it took."""
+def fit(model: keras.Model, data: LabelledImages, held_out: LabelledImages, preset: Preset, seed: int, backup: Path) -> float:
+    """Trains the model in place; gives the seconds that it took, without those before an interruption.
+
+    The state after each epoch is kept in the folder `backup` until the end.
+    """
     import keras
 
     from pipelines.training_progress import Progress
@@ -74,13 +86,18 @@ def fit(model: keras.Model, data: LabelledImages, held_out: LabelledImages, pres
         metrics=["accuracy"],
         jit_compile=False,  # XLA takes twice as long for convolutions on a CPU
     )
+    if done := checkpoint.epochs_done(backup):
+        say(f"going on after epoch {done} of {training.epochs}, from {backup}")
     started = time.monotonic()
     model.fit(
-        training_batches(data, class_count, training.batch, preset.augmentation, seed),
+        training_batches(data, class_count, training.batch, preset.augmentation, seed, done * steps),
         validation_data=validation_batches(held_out, class_count),
         epochs=training.epochs,
         steps_per_epoch=steps,
-        callbacks=[Progress(training.epochs, steps)],
+        callbacks=[
+            Progress(training.epochs, steps),
+            keras.callbacks.BackupAndRestore(str(backup), double_checkpoint=True),
+        ],
         shuffle=False,  # the batches come shuffled
         verbose=0,
     )
