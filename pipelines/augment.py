@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def training_batches(
     data: LabelledImages, class_count: int, batch: int, augmentation: Augmentation, seed: int, first: int = 0
 ) -> tf.data.Dataset:
-    """Endless batches from number `first` on: images float32 (batch, 28, 28, 1), 0 to 1, and labels float32 (batch, class_count).
+    """Endless batches from number `first` on: images float32 (batch, 28, 28, 1), labels float32 (batch, class_count).
 
     Where there are fewer images than a batch holds, they are repeated within it. An outlier's label is the same share for
     every class.
