@@ -43,6 +43,7 @@ def field(shapes: Sequence[Shape], generator: np.random.Generator) -> Field:
     """The characters side by side in one hand: apart, touching or joined; with punctuation, ruling, patterned paper."""
     ink, boxes = _written(shapes, generator)
     _add_rules(ink, boxes, generator)
+    _add_specks(ink, generator)
     factor = float(np.exp(generator.uniform(np.log(20), np.log(70)))) / HEIGHT
     size = (max(8, round(ink.shape[1] * factor)), max(8, round(ink.shape[0] * factor)))
     small = cv2.resize(ink, size, interpolation=cv2.INTER_AREA).astype(np.float32) / np.float32(255)
@@ -103,7 +104,8 @@ def _written(shapes: Sequence[Shape], generator: np.random.Generator) -> tuple[N
         if joins and number and g() < 0.5:
             _join(canvas, boxes[-2], boxes[-1], width, generator)
         x = boxes[-1][0] + boxes[-1][2] + (gap + generator.normal(0, 0.07)) * HEIGHT
-        if g() < 0.12 or (number == len(shapes) - 1 and g() < 0.3):
+        is_last = number == len(shapes) - 1
+        for _ in range(generator.binomial(2, 0.35) if is_last else int(g() < 0.12)):
             x = _put_mark(canvas, max(x, boxes[-1][0] + boxes[-1][2]), foot, width, generator)
     rows, columns = np.flatnonzero(canvas.any(axis=1)), np.flatnonzero(canvas.any(axis=0))
     top, bottom, left, right = (int(g(2, 0.6 * HEIGHT)) for _ in range(4))
@@ -182,6 +184,17 @@ def _add_rules(ink: NDArray[np.uint8], boxes: Sequence[Box], generator: np.rando
     if g() < 0.08:
         rim = int(g(0, 6))
         cv2.rectangle(ink, (rim, rim), (width - 1 - rim, height - 1 - rim), int(g(90, 255)), int(g(1, 5)), cv2.LINE_AA)
+
+
+def _add_specks(ink: NDArray[np.uint8], generator: np.random.Generator) -> None:
+    """Sometimes dirt, stray dots and remains of what is printed on the paper."""
+    if generator.uniform() > 0.3:
+        return
+    for _ in range(int(generator.integers(1, 8))):
+        x, y = generator.uniform(0, ink.shape[1]), generator.uniform(0, ink.shape[0])
+        length, angle = generator.exponential(0.08) * HEIGHT, generator.uniform(0, np.pi)
+        end = (int(x + length * np.cos(angle)), int(y + length * np.sin(angle)))
+        cv2.line(ink, (int(x), int(y)), end, int(generator.uniform(120, 255)), int(generator.integers(1, 5)), cv2.LINE_AA)
 
 
 def _on_patterned_paper(pixels: Pixels, generator: np.random.Generator) -> Pixels:
