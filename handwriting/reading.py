@@ -20,6 +20,7 @@ _GEOMETRY_WEIGHTS = np.array(
     [1.9, 1.21, -1.48, -0.98, -2.12, -1.86, -3.94, -1.04, -0.24, 0.75, -1.07, -3.83, -3.39, -0.56, -0.82]
 )
 _CONFIDENCE_WEIGHTS = np.array([1.67, -0.19])
+GEOMETRY_COUNT, CONFIDENCE_COUNT = len(_GEOMETRY_WEIGHTS), len(_CONFIDENCE_WEIGHTS)
 _SPECK_WEIGHTS = np.array([-0.66, -2.12, -0.03, 1.83, -2.77, -1.63, 0.47, -0.9])
 _LEAST_PROBABLE = 1e-4  # of a label that is still considered
 _FREE_LABELS = 4  # considered for each hypothesis where nothing constrains them
@@ -88,6 +89,11 @@ def read(
 def odds_of_characters(line: Line, scores: NDArray[np.float32]) -> NDArray[np.float64]:
     """The logarithm of each hypothesis's odds of being a character, float64 (hypotheses)."""
     return np.asarray(features(line, scores) @ np.concatenate([_GEOMETRY_WEIGHTS, _CONFIDENCE_WEIGHTS]))
+
+
+def weights() -> NDArray[np.float64]:
+    """All that is fitted, in one: the weights of geometry, confidence and specks (pipelines/reading_odds.py)."""
+    return np.concatenate([_GEOMETRY_WEIGHTS, _CONFIDENCE_WEIGHTS, _SPECK_WEIGHTS])
 
 
 def features(line: Line, scores: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -18,6 +18,7 @@ from zipfile import BadZipFile
 import cv2
 import numpy as np
 import PIL
+from numpy.typing import NDArray
 
 from handwriting import preprocess, segment
 from handwriting.errors import ImageError
@@ -27,6 +28,7 @@ from pipelines.data import faces as faces_module
 from pipelines.data import fields as fields_module
 from pipelines.data import pen, scenes, style
 from pipelines.data.faces import GLYPH_SIZE, Face, Shape, cropped, faces, shape
+from pipelines.data.fields import Field
 from pipelines.data.images import OUTLIER, LabelledImages
 from pipelines.data.scenes import scene
 from pipelines.errors import DataError
@@ -233,14 +235,26 @@ def _restyled(order: Order, number: int, generator: np.random.Generator) -> tupl
             return image, int(order.source.labels[index])
 
 
-def _from_fields(order: Order, generator: np.random.Generator) -> Iterator[tuple[Tensor, int]]:
-    """Without end: what the segmenter makes of one field after the other."""
+def written_fields(
+    source: LabelledImages, labels: Sequence[str], seed: int, is_held_out: bool = False
+) -> Iterator[tuple[Field, NDArray[np.int64]]]:
+    """Without end: fields of the source's images, of bundled fonts and of our own pen, and the indices of their labels."""
+    faces_apart = _faces(labels, "", is_held_out)
+    return _written(Order("fields", 0, tuple(labels), faces_apart, seed, source=source), np.random.default_rng(seed))
+
+
+def _written(order: Order, generator: np.random.Generator) -> Iterator[tuple[Field, NDArray[np.int64]]]:
     while True:
         labels = generator.integers(0, len(order.labels), generator.integers(2, _LONGEST_FIELD + 1))
         if generator.uniform() < _ROUND_SHARE:  # sums end in equal characters
             labels[len(labels) // 2 :] = labels[-1]
         face = _any(order.faces, generator)
-        made = fields_module.field([_in_field(order, face, int(label), generator) for label in labels], generator)
+        yield fields_module.field([_in_field(order, face, int(label), generator) for label in labels], generator), labels
+
+
+def _from_fields(order: Order, generator: np.random.Generator) -> Iterator[tuple[Tensor, int]]:
+    """Without end: what the segmenter makes of one field after the other."""
+    for made, labels in _written(order, generator):
         for image, number in fields_module.cut(made, generator):
             yield image, OUTLIER if number is None else int(labels[number])
 
