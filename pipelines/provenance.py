@@ -28,6 +28,7 @@ def draft_card(
     return {
         "name": recipe.name,
         "labels": list(recipe.labels),
+        "patterns": recipe.patterns,
         "recipe": {"sha256": sha256_of(recipe.text.encode()), "text": recipe.text},
         "preset": preset,
         "seed": seed,

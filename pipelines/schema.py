@@ -4,6 +4,7 @@ A field's check is in its metadata: `epochs: int = integer(1, 10_000)`.
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import MISSING, field, fields
 from typing import Any, TypeVar
@@ -84,7 +85,7 @@ def boolean() -> Any:
     return _field(check)
 
 
-def choice(accepted: Iterable[str]) -> Any:
+def choice(accepted: Iterable[str], default: Any = MISSING) -> Any:
     """A field for one of the strings."""
 
     def check(value: Any) -> str:
@@ -92,11 +93,14 @@ def choice(accepted: Iterable[str]) -> Any:
             raise ValueError(f"one of {', '.join(accepted)}")
         return str(value)
 
-    return _field(check)
+    return _field(check, default)
 
 
 def text(default: Any = MISSING, pattern: str = r"[\s\S]*", many: bool = False) -> Any:
-    """A field for a string that matches the pattern; `many`: for a list of at least two different, non-empty ones."""
+    """A field for a string that matches the pattern; `many`: for a list of at least two different, non-empty ones.
+
+    Those of a list come out in Unicode's composed form (NFC), which is also what keeps two of them apart.
+    """
 
     def check(value: Any) -> str:
         if not isinstance(value, str) or not re.fullmatch(pattern, value):
@@ -104,13 +108,12 @@ def text(default: Any = MISSING, pattern: str = r"[\s\S]*", many: bool = False) 
         return value
 
     def check_many(value: Any) -> tuple[str, ...]:
-        if (
-            not isinstance(value, list)
-            or not all(isinstance(one, str) and one for one in value)
-            or len({*value}) < max(2, len(value))
-        ):
-            raise ValueError("a list of at least two different, non-empty strings")
-        return tuple(value)
+        if not isinstance(value, list) or not all(isinstance(one, str) and _is_printable(one) for one in value):
+            raise ValueError(_ACCEPTED)
+        composed = tuple(unicodedata.normalize("NFC", one) for one in value)
+        if len({*composed}) < max(2, len(composed)):
+            raise ValueError(_ACCEPTED)
+        return composed
 
     return _field(check_many if many else check, default)
 
@@ -119,3 +122,10 @@ def _integer(value: Any, low: int, high: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise ValueError(f"a whole number from {low} to {high}")
     return value
+
+
+_ACCEPTED = "a list of at least two different, non-empty strings without control characters"
+
+
+def _is_printable(value: str) -> bool:
+    return bool(value) and not any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in value)

@@ -1,4 +1,4 @@
-"""Images beside the source's own: rendered from handwriting fonts, its images in another style, and outliers.
+"""Images beside the source's own: rendered from fonts, its images in another style, and outliers.
 
 Each goes through `handwriting.preprocess.to_tensor`. What is rendered depends on the seed and an image's number, not on how
 many processes share the work; it is kept in the cache under the digest of all that it was made from.
@@ -22,8 +22,8 @@ from handwriting import preprocess
 from handwriting.errors import ImageError
 from handwriting.preprocess import Tensor, to_tensor
 from pipelines.data import faces as faces_module
-from pipelines.data import pen, style
-from pipelines.data.faces import GLYPH_SIZE, Face, Shape, cropped, faces, shape
+from pipelines.data import pen, plates, style
+from pipelines.data.faces import GLYPH_SIZE, HANDWRITING, PLATES, Face, Shape, cropped, faces, shape
 from pipelines.data.images import OUTLIER, LabelledImages
 from pipelines.errors import DataError
 from pipelines.files import sha256_of, write_atomically
@@ -67,26 +67,34 @@ class Order:
     """Kind `fonts`: whether the ways of writing that fonts lack are drawn."""
     source: LabelledImages | None = None
     """Kind `restyled`: the images."""
+    font_set: str = HANDWRITING
+    """That of the faces: of PLATES, characters are drawn as on a number plate."""
 
     def digest(self) -> str:
         """SHA-256 of everything that the result depends on."""
-        code = [Path(str(module.__file__)).read_bytes() for module in (preprocess, faces_module, pen, style)]
-        parts = [self.kind, self.count, self.labels, [face.digest for face in self.faces], self.seed, self.with_pen]
+        code = [Path(str(module.__file__)).read_bytes() for module in (preprocess, faces_module, pen, plates, style)]
+        parts = [self.kind, self.count, self.labels, [face.digest for face in self.faces], self.seed, self.with_pen, self.font_set]
         parts += [Path(__file__).read_text(encoding="utf-8"), cv2.__version__, PIL.__version__, np.__version__]
         source = [self.source.images.tobytes(), self.source.labels.tobytes()] if self.source else []
         return sha256_of(b"\0".join([repr(parts).encode(), *code, *source]))
 
 
-def fonts(labels: Sequence[str], count: int, folder: str, seed: int, cache_dir: Path, say: Say) -> LabelledImages:
+def fonts(
+    labels: Sequence[str], count: int, folder: str, seed: int, cache_dir: Path, say: Say, font_set: str = HANDWRITING
+) -> LabelledImages:
     """So many characters from the faces for training, as many of each label, some drawn by a pen of our own.
 
     Raises:
         DataError: no face has some label, or a font cannot be read.
     """
-    return _made(Order("fonts", count, tuple(labels), _faces(labels, folder, False), seed), cache_dir, say)
+    chosen = _faces(labels, folder, False, font_set)
+    order = Order("fonts", count, tuple(labels), chosen, seed, font_set == HANDWRITING, font_set=font_set)
+    return _made(order, cache_dir, say)
 
 
-def unseen_fonts(labels: Sequence[str], wanted: int, folder: str, cache_dir: Path, say: Say) -> LabelledImages:
+def unseen_fonts(
+    labels: Sequence[str], wanted: int, folder: str, cache_dir: Path, say: Say, font_set: str = HANDWRITING
+) -> LabelledImages:
     """Characters from the held-out faces, for the test; a tenth of those wanted for training, at most 2,000, at least one each.
 
     The same whatever the seed of the recipe.
@@ -95,7 +103,8 @@ def unseen_fonts(labels: Sequence[str], wanted: int, folder: str, cache_dir: Pat
         DataError: no face has some label, or a font cannot be read.
     """
     count = max(len(labels), min(_MOST_UNSEEN, wanted // 10))
-    return _made(Order("fonts", count, tuple(labels), _faces(labels, folder, True), 0, with_pen=False), cache_dir, say)
+    chosen = _faces(labels, folder, True, font_set)
+    return _made(Order("fonts", count, tuple(labels), chosen, 0, with_pen=False, font_set=font_set), cache_dir, say)
 
 
 def restyled(source: LabelledImages, count: int, seed: int, cache_dir: Path, say: Say) -> LabelledImages:
@@ -103,14 +112,17 @@ def restyled(source: LabelledImages, count: int, seed: int, cache_dir: Path, say
     return _made(Order("restyled", count, (), (), seed, source=source), cache_dir, say)
 
 
-def outliers(labels: Sequence[str], count: int, folder: str, seed: int, cache_dir: Path, say: Say) -> LabelledImages:
+def outliers(
+    labels: Sequence[str], count: int, folder: str, seed: int, cache_dir: Path, say: Say, font_set: str = HANDWRITING
+) -> LabelledImages:
     """So many images of what is none of the labels: other characters, scribbles, noise; labelled OUTLIER."""
-    return _made(Order("outliers", count, tuple(labels), _faces(labels, folder, False), seed), cache_dir, say)
+    chosen = _faces(labels, folder, False, font_set)
+    return _made(Order("outliers", count, tuple(labels), chosen, seed, font_set=font_set), cache_dir, say)
 
 
-def face_digests(folder: str) -> dict[str, str]:
+def face_digests(folder: str, font_set: str = HANDWRITING) -> dict[str, str]:
     """The SHA-256 of each font file by its name."""
-    return {face.path.name: face.digest for face in faces(folder)}
+    return {face.path.name: face.digest for face in faces(folder, font_set)}
 
 
 def others(labels: Sequence[str]) -> str:
@@ -119,9 +131,9 @@ def others(labels: Sequence[str]) -> str:
     return "".join(one for one in string.ascii_letters + string.punctuation if one not in similar)
 
 
-def _faces(labels: Sequence[str], folder: str, is_held_out: bool) -> tuple[Face, ...]:
+def _faces(labels: Sequence[str], folder: str, is_held_out: bool, font_set: str = HANDWRITING) -> tuple[Face, ...]:
     """The faces on one side of the split that have every label."""
-    side = [face for face in faces(folder) if face.is_held_out == is_held_out]
+    side = [face for face in faces(folder, font_set) if face.is_held_out == is_held_out]
     complete = tuple(face for face in side if all(shape(face, label) is not None for label in labels))
     if not complete:
         lacking = [label for label in labels if all(shape(face, label) is None for face in side)]
@@ -211,6 +223,8 @@ def _outlier(order: Order, number: int, generator: np.random.Generator) -> tuple
             return _noise(generator), OUTLIER
         if kind < 0.3:
             character: Shape | None = pen.drawn(pen.scribble(generator), generator)
+        elif order.font_set == PLATES:
+            character = plates.clutter(generator)
         else:
             character = shape(_any(order.faces, generator), str(generator.choice(list(others(order.labels)))))
         if character is not None and (image := _tensor(character, order, generator)) is not None:
@@ -225,7 +239,7 @@ def _tensor(character: Shape, order: Order, generator: np.random.Generator) -> T
     has_neighbours = generator.uniform() < _NEIGHBOUR_SHARE
     neighbours = (_neighbour(order, generator), _neighbour(order, generator)) if has_neighbours else None
     try:
-        return to_tensor(style.picture(character, generator, neighbours))
+        return to_tensor((plates if order.font_set == PLATES else style).picture(character, generator, neighbours))
     except ImageError:
         return None
 

@@ -52,12 +52,12 @@ def _additions(recipe: Recipe, train: LabelledImages, cache_dir: Path) -> tuple[
     data, labels, cache = recipe.data, recipe.labels, cache_dir / rendered.FOLDER
     added, unseen = LabelledImages(train.images[:0], train.labels[:0]), {}
     if data.fonts and data.source != "fonts":
-        added += rendered.fonts(labels, data.fonts, data.fonts_folder, recipe.seed, cache, say)
-        unseen[dataset.FONTS] = rendered.unseen_fonts(labels, data.fonts, data.fonts_folder, cache, say)
+        added += rendered.fonts(labels, data.fonts, data.fonts_folder, recipe.seed, cache, say, data.font_set)
+        unseen[dataset.FONTS] = rendered.unseen_fonts(labels, data.fonts, data.fonts_folder, cache, say, data.font_set)
     if data.restyled:
         added += rendered.restyled(train, data.restyled, recipe.seed, cache, say)
     if data.outliers:
-        added += rendered.outliers(labels, data.outliers, data.fonts_folder, recipe.seed, cache, say)
+        added += rendered.outliers(labels, data.outliers, data.fonts_folder, recipe.seed, cache, say, data.font_set)
     return added, unseen
 
 
