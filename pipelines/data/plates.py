@@ -128,7 +128,7 @@ def _tilted(ink: Shape, generator: np.random.Generator) -> Shape:
 
 def _cut_out(ink: Shape, size: tuple[int, ...], generator: np.random.Generator) -> Shape:
     """The middle of the picture, with some margin on each side of what was drawn there."""
-    left, right, above, below = generator.uniform(0.06, 0.5, 4) * GLYPH_SIZE
+    left, right, above, below = generator.uniform(0.05, 0.32, 4) * GLYPH_SIZE
     rows = slice(max(0, int(_MARGIN - above)), int(_MARGIN + size[0] + below))
     columns = slice(max(0, int(_MARGIN - left)), int(_MARGIN + size[1] + right))
     return ink[rows, columns]
