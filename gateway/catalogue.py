@@ -115,6 +115,24 @@ class Catalogue:
             _remember(self._classes, (model, version), known)
         return known
 
+    def card_of(self, model: str, version: int, deadline: Deadline) -> dict[str, Any]:
+        """The version's model card, asked for once; empty where it has none.
+
+        Raises:
+            ServingError: no believable answer came in time.
+        """
+        card = self._cards.get((model, version))
+        if card is None:
+            index = np.zeros(1, np.int32)
+            try:
+                outputs = self._call(model, version, contract.CARD_SIGNATURE, {contract.INDEX: index}, deadline).outputs
+                told = orjson.loads(outputs[contract.CARD].tolist()[0])
+            except (ContractMismatch, KeyError, orjson.JSONDecodeError):
+                told = {}
+            card = told if isinstance(told, dict) else {}
+            _remember(self._cards, (model, version), card)
+        return card
+
     def forget(self, model: str, version: int) -> None:
         """Asks again next time: the version is not the one that it was."""
         self._classes.pop((model, version), None)
@@ -158,7 +176,7 @@ class Catalogue:
             VersionInfo(
                 status,
                 tuple(label for label, version in labels.items() if version == status.version),
-                self._card_of(model, status.version, deadline) if status.is_available else {},
+                self.card_of(model, status.version, deadline) if status.is_available else {},
             )
             for status in statuses
         )
@@ -214,18 +232,6 @@ class Catalogue:
         if len(labels) != count or len(set(labels)) != count or thresholds.shape != (count,):
             raise ContractMismatch(f"model {model} version {version} has {count} scores but these classes: {labels}")
         return Classes(labels, tuple(thresholds.tolist()))
-
-    def _card_of(self, model: str, version: int, deadline: Deadline) -> dict[str, Any]:
-        """The version's model card; empty where it has none."""
-        if (model, version) not in self._cards:
-            index = np.zeros(1, np.int32)
-            try:
-                outputs = self._call(model, version, contract.CARD_SIGNATURE, {contract.INDEX: index}, deadline).outputs
-                card = orjson.loads(outputs[contract.CARD].tolist()[0])
-            except (ContractMismatch, KeyError, orjson.JSONDecodeError):
-                card = {}
-            _remember(self._cards, (model, version), card)
-        return self._cards[model, version]
 
     def _labels_of(self, model: str, deadline: Deadline) -> dict[str, int]:
         labels = {}

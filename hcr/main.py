@@ -160,7 +160,7 @@ def predict(
 @_version
 @_polarity
 @click.option("--length", type=click.IntRange(1, 256), help="How many characters the text has.")
-@click.option("--pattern", help="What the text is like, such as '[A-Z]{2}\\d{3,4}'.")
+@click.option("--pattern", help="What the text is like, such as '[A-Z]{2}\\d{3,4}', or @NAME for one that the model carries.")
 @click.option("--charset", help="The characters that may occur, such as 0123456789.")
 @click.option("--check", type=click.Choice(["luhn", "mod97", "mod11"]), help="The check digits that the text carries.")
 @click.option("--candidates", type=click.IntRange(1, 50), help="How many readings to give [default: 5].")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from handwriting import contract
 from handwriting.constraint import PATTERN_NAME, InvalidPattern, parse_pattern
 from pipelines.data.faces import FONT_SETS, HANDWRITING
 from pipelines.data.sources import SOURCES
@@ -106,6 +107,8 @@ class Recipe:
     seed: int
     keep: float
     """The share of a class's right answers that its rejection threshold keeps."""
+    field: str
+    """What the characters stand on where several are read: `paper`, or `panel`, such as a number plate."""
     data: Data
     gates: Gates
     presets: dict[str, Preset]
@@ -179,6 +182,7 @@ class _Head:
     labels: tuple[str, ...] = text(many=True)
     seed: int = integer(0, 2**31 - 1)
     keep: float = number(0.5, 1)
+    field: str = choice((contract.PAPER, contract.PANEL), default=contract.PAPER)
 
 
 def _pop_tables(table: dict[str, Any], key: str, source: str) -> dict[str, Any]:

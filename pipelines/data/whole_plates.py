@@ -58,7 +58,7 @@ LOOKS: dict[str, Look] = {
     "GB": Look((r"[A-HJ-PR-Y]{2}\d{2}", "[A-HJ-PR-Z]{3}"), _SPACE, ((_WHITE, _BLACK), (_YELLOW, _BLACK)), "", letter_mm=79),
     "IT": Look((f"{_NO_IOQU}{{2}}", r"\d{3}" + _NO_IOQU + "{2}"), bands="both", sign="I"),
     "NL": Look((_CONSONANTS + "{2}", r"\d{3}", _CONSONANTS), _HYPHEN, ((_YELLOW, _BLACK),), sign="NL", has_frame=True),
-    "PL": Look(("[A-Z]{2,3}", "[0-9AC-Z]{4,5}"), sign="PL"),
+    "PL": Look(("[A-Z]{2,3}", "[0-9ACE-HJ-NP-Y]{4,5}"), sign="PL"),
     "SE": Look(("[A-HJ-PR-UW-Z]{3}", r"\d{2}[0-9A-HJ-NPR-UW-Z]"), sign="S"),
     "US-CA": Look(
         (r"\d[A-Z]{3}\d{3}",), _SPACE, ((_WHITE, (25, 40, 110)), ((20, 35, 90), (235, 190, 60)), (_BLACK, _YELLOW)), "",
