@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from tfserving.errors import (
     UnknownModel,
     UnknownVersion,
 )
+from tfserving.repository import served_models
 
 STABLE = "stable"
 LABELS = (STABLE, "canary", "previous")
@@ -56,9 +58,12 @@ class ModelInfo:
 class Catalogue:
     """Asks the model servers through `client`, and keeps what cannot change: a version's classes and card. Thread-safe."""
 
-    def __init__(self, client: ModelClient, model_names: tuple[str, ...], metrics: Metrics) -> None:
+    def __init__(
+        self, client: ModelClient, model_names: tuple[str, ...], metrics: Metrics, models_config: Path | None = None
+    ) -> None:
         self._client = client
         self._model_names = model_names
+        self._models_config = models_config
         self._metrics = metrics
         self._classes: dict[tuple[str, int], Classes] = {}
         self._cards: dict[tuple[str, int], dict[str, Any]] = {}
@@ -66,8 +71,9 @@ class Catalogue:
 
     @property
     def model_names(self) -> tuple[str, ...]:
-        """The configured models, and those that have answered since."""
-        return tuple(dict.fromkeys([*self._model_names, *(model for model, _ in list(self._classes))]))
+        """The configured models, those of models.config as it is now, and those that have answered since."""
+        served = served_models(self._models_config) if self._models_config else ()
+        return tuple(dict.fromkeys([*self._model_names, *served, *(model for model, _ in list(self._classes))]))
 
     def scores(
         self, tensors: NDArray[np.uint8], model: str, version: int | str | None, deadline: Deadline

@@ -102,6 +102,27 @@ def train(recipe: str, preset: str | None, seed: int | None, repository: Path) -
     )
 
 
+@cli.command("new-recipe")
+@click.argument("name")
+@click.option(
+    "--data",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="A folder with a folder of pictures per label; what a folder's name cannot hold is percent-encoded: %2F.",
+)
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="The file to write [default: ./NAME.toml].")
+@click.option("--force", is_flag=True, help="Overwrite the file if it is there.")
+def new_recipe(name: str, data: Path, out: Path | None, force: bool) -> None:
+    """Write a recipe that trains the model NAME on your own labelled pictures, of any alphabet."""
+    from hcr.new_recipe import run
+    from pipelines.errors import PipelineError
+
+    try:
+        run(name, data, out or Path(f"{name}.toml"), force)
+    except PipelineError as error:
+        raise click.ClickException(str(error)) from None
+
+
 @cli.command()
 @click.argument("recipe", default="digits")
 @click.option(

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from pipelines.errors import RecipeError
 
 T = TypeVar("T")
+_LABELS = "a list of at least two different, non-empty strings without control characters"
 Check = Callable[[Any], Any]
 """Gives the value as the field holds it; raises ValueError that says what is accepted."""
 
@@ -108,24 +109,22 @@ def text(default: Any = MISSING, pattern: str = r"[\s\S]*", many: bool = False) 
         return value
 
     def check_many(value: Any) -> tuple[str, ...]:
-        if not isinstance(value, list) or not all(isinstance(one, str) and _is_printable(one) for one in value):
-            raise ValueError(_ACCEPTED)
+        if not isinstance(value, list) or not all(isinstance(one, str) and is_printable(one) for one in value):
+            raise ValueError(_LABELS)
         composed = tuple(unicodedata.normalize("NFC", one) for one in value)
         if len({*composed}) < max(2, len(composed)):
-            raise ValueError(_ACCEPTED)
+            raise ValueError(_LABELS)
         return composed
 
     return _field(check_many if many else check, default)
+
+
+def is_printable(label: str) -> bool:
+    """Whether the label can be told: not empty, and without control characters, line ends and halves of characters."""
+    return bool(label) and not any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in label)
 
 
 def _integer(value: Any, low: int, high: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise ValueError(f"a whole number from {low} to {high}")
     return value
-
-
-_ACCEPTED = "a list of at least two different, non-empty strings without control characters"
-
-
-def _is_printable(value: str) -> bool:
-    return bool(value) and not any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in value)
