@@ -26,6 +26,7 @@ _STEEPEST = 0.35
 _FARTHEST = 2.2  # from one character of the row to the next, in heights
 _MARGIN = 0.22  # around the row, in heights
 _LEAST = 2  # characters
+_MOST = 40  # boxes that are compared with each other: the largest
 
 _Boxes = NDArray[np.float64]
 """float64 (N, 4): left, top, right, bottom."""
@@ -93,6 +94,8 @@ def _boxes(pixels: Pixels, is_dark: bool, share: float) -> _Boxes:
 
 def _row(boxes: _Boxes, is_dark: bool) -> _Row | None:
     """The most boxes of like height along one line; None where they are too few."""
+    wide, high = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+    boxes = boxes[np.sort(np.argsort(-wide * high, kind="stable")[:_MOST])]
     single = boxes[(boxes[:, 2] - boxes[:, 0]) <= _WIDEST * (boxes[:, 3] - boxes[:, 1])]
     best: _Row | None = None
     for first in range(len(single)):

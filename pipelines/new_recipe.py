@@ -14,10 +14,9 @@ from pipelines.data.faces import faces, shape
 from pipelines.data.folder import label_folders, shelf
 from pipelines.data.pictures import TABLE
 from pipelines.errors import DataError, RecipeError
-from pipelines.recipe import parse_recipe, recipe_names
+from pipelines.recipe import NAME, parse_recipe, recipe_names
 from pipelines.schema import is_printable
 
-NAME = re.compile(r"[a-z][a-z0-9_+-]{0,62}")
 _FEW = 20
 """Pictures of a label: with fewer, its accuracy on the test is a guess."""
 _MOST_NAMED = 8
@@ -92,7 +91,7 @@ def recipe_text(name: str, found: Survey) -> str:
     Raises:
         RecipeError: the name cannot be a model's.
     """
-    if not NAME.fullmatch(name):
+    if not re.fullmatch(NAME, name):
         raise RecipeError(f"name is {name!r}; a lower-case letter, then letters, digits, '-', '_' and '+' are accepted, 63 at most")
     text = _TEMPLATE.format(**_values(name, found))
     parse_recipe(text, f"recipe {name}")

@@ -15,6 +15,7 @@ from pipelines.data.sources import SOURCES
 from pipelines.errors import RecipeError
 from pipelines.schema import boolean, build, choice, integer, number, numbers, text
 
+NAME = r"[a-z][a-z0-9_+-]{0,62}"
 FOLDER = Path(__file__).with_name("recipes")
 _CHANGEABLE = ("network", "training", "augmentation")
 
@@ -178,7 +179,7 @@ def parse_recipe(content: str, source: str) -> Recipe:
 
 @dataclass(frozen=True, kw_only=True)
 class _Head:
-    name: str = text(pattern=r"[a-z][a-z0-9_+-]{0,62}")
+    name: str = text(pattern=NAME)
     labels: tuple[str, ...] = text(many=True)
     seed: int = integer(0, 2**31 - 1)
     keep: float = number(0.5, 1)
