@@ -38,12 +38,16 @@ class _Row:
 
     boxes: _Boxes
     is_dark: bool
+    panel_height: float
 
     @property
     def worth(self) -> float:
-        """How much it looks like a row of characters: how many there are, less how uneven they are."""
+        """How much it looks like a row of characters: how many there are and how high, less how uneven they are.
+
+        The height tells characters from what is inside them, as in a row of 0.
+        """
         heights = self.boxes[:, 3] - self.boxes[:, 1]
-        return len(self.boxes) - 4 * float(heights.std() / heights.mean())
+        return len(self.boxes) + float(heights.mean() / self.panel_height - 4 * heights.std() / heights.mean())
 
 
 def segment_panel(pixels: Pixels, polarity: Polarity = "auto") -> tuple[Line, ...]:
@@ -69,11 +73,12 @@ def _find_row(pixels: Pixels, polarity: Polarity) -> _Row | None:
     size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
     small = cv2.GaussianBlur(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), (3, 3), 0)
     kinds = {"auto": (True, False), "dark_on_light": (True,), "light_on_dark": (False,)}[polarity]
-    rows = [row for is_dark in kinds for share in (0.35, 0.6) if (row := _row(_boxes(small, is_dark, share), is_dark))]
+    rows = [row for is_dark in kinds for share in (0.35, 0.6) if (row := _row(_boxes(small, is_dark, share), is_dark, size[1]))]
     if not rows:
         return None
     best = max(rows, key=lambda row: row.worth)
-    return _Row(best.boxes / np.array([size[0] / pixels.shape[1], size[1] / pixels.shape[0]] * 2), best.is_dark)
+    scales = np.array([size[0] / pixels.shape[1], size[1] / pixels.shape[0]] * 2)
+    return replace(best, boxes=best.boxes / scales, panel_height=pixels.shape[0])
 
 
 def _boxes(pixels: Pixels, is_dark: bool, share: float) -> _Boxes:
@@ -92,7 +97,7 @@ def _boxes(pixels: Pixels, is_dark: bool, share: float) -> _Boxes:
     return np.stack([left, top, left + wide, top + high], axis=1)[is_possible]
 
 
-def _row(boxes: _Boxes, is_dark: bool) -> _Row | None:
+def _row(boxes: _Boxes, is_dark: bool, panel_height: float) -> _Row | None:
     """The most boxes of like height along one line; None where they are too few."""
     wide, high = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
     boxes = boxes[np.sort(np.argsort(-wide * high, kind="stable")[:_MOST])]
@@ -102,7 +107,7 @@ def _row(boxes: _Boxes, is_dark: bool) -> _Row | None:
         for second in range(first + 1, len(single)):
             found = _along(boxes, single[first], single[second])
             if found is not None and len(found) >= _LEAST:
-                row = _Row(found, is_dark)
+                row = _Row(found, is_dark, panel_height)
                 best = row if best is None or row.worth > best.worth else best
     return best
 
