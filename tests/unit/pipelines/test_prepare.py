@@ -66,6 +66,17 @@ def test_too_few_images_for_the_labels_are_refused(tmp_path: Path) -> None:
         prepare(recipe_of_fonts(("fonts = 200", "fonts = 5")), tmp_path / "data", tmp_path / "cache")
 
 
+def test_without_an_image_to_hold_out_nothing_is_prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipelines.data import sources
+
+    def one_each(*_: object) -> sources.SourceData:
+        return sources.SourceData(labelled(*range(10)), labelled(*range(10)), {"name": "few"})
+
+    monkeypatch.setitem(sources.SOURCES, "mnist", one_each)
+    with pytest.raises(DataError, match="at least one label needs 3 different images"):
+        prepare(recipe_of_fonts(('"fonts"', '"mnist"')), tmp_path / "data", tmp_path / "cache")
+
+
 def test_fonts_beside_a_source_come_with_a_part_of_unseen_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from pipelines.data import sources
 
