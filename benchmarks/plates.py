@@ -20,8 +20,8 @@ from PIL import Image
 from handwriting.constraint import Constraint, parse_pattern
 from handwriting.errors import ImageError
 from handwriting.image import decode
-from handwriting.reading import read
 from handwriting.panel import segment_panel
+from handwriting.reading import read
 from handwriting.segment import Line
 from hcr.drawing import columns
 from pipelines.data.faces import PLATES, faces

@@ -61,8 +61,10 @@ def segment_panel(pixels: Pixels, polarity: Polarity = "auto") -> tuple[Line, ..
     if row is None:
         return segment(pixels, polarity)
     matrix, size = _from_in_front(row.boxes)
-    front = np.asarray(cv2.warpPerspective(pixels, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
-    back = np.linalg.inv(matrix)
+    front = np.asarray(
+        cv2.warpPerspective(pixels, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8
+    )
+    back = np.asarray(np.linalg.inv(matrix), np.float64)
     lines = segment(front, "dark_on_light" if row.is_dark else "light_on_dark")
     return tuple(_moved(line, back, pixels.shape) for line in lines)
 
@@ -84,7 +86,7 @@ def _find_row(pixels: Pixels, polarity: Polarity) -> _Row | None:
 def _boxes(pixels: Pixels, is_dark: bool, share: float) -> _Boxes:
     """What stands out from its surroundings, `share` of the image's height wide, and is as high as a character may be."""
     image = pixels if is_dark else 255 - pixels
-    height, width = image.shape
+    height = image.shape[0]
     side = max(3, round(share * height)) | 1
     around = cv2.blur(image.astype(np.float32), (side, side), borderType=cv2.BORDER_REPLICATE)
     squares = cv2.blur(image.astype(np.float32) ** 2, (side, side), borderType=cv2.BORDER_REPLICATE)
@@ -94,7 +96,7 @@ def _boxes(pixels: Pixels, is_dark: bool, share: float) -> _Boxes:
     left, top, wide, high, area = stats[1:].T.astype(np.float64)
     is_possible = (high >= _LOWEST * height) & (high <= _HIGHEST * height) & (wide <= _WIDEST_PAIR * high)
     is_possible &= (area > 0.12 * wide * high) & (high >= 8)
-    return np.stack([left, top, left + wide, top + high], axis=1)[is_possible]
+    return np.asarray(np.stack([left, top, left + wide, top + high], axis=1)[is_possible], np.float64)
 
 
 def _row(boxes: _Boxes, is_dark: bool, panel_height: float) -> _Row | None:

@@ -53,7 +53,9 @@ def survey(folder: Path, tell: Callable[[int, int], None] = lambda done, total: 
     folders = label_folders(folder)
     if not folders:
         others = f"; {TABLE} is only for hcr evaluate" if (folder / TABLE).is_file() else ""
-        raise DataError(f"{folder} holds no folders; expected one per label with its pictures in it, such as {folder}/A/1.png{others}")
+        raise DataError(
+            f"{folder} holds no folders; expected one per label with its pictures in it, such as {folder}/A/1.png{others}"
+        )
     shelves = []
     for done, (label, paths) in enumerate(sorted(folders.items()), 1):
         shelves.append(shelf(label, paths))
@@ -92,7 +94,9 @@ def recipe_text(name: str, found: Survey) -> str:
         RecipeError: the name cannot be a model's.
     """
     if not re.fullmatch(NAME, name):
-        raise RecipeError(f"name is {name!r}; a lower-case letter, then letters, digits, '-', '_' and '+' are accepted, 63 at most")
+        raise RecipeError(
+            f"name is {name!r}; a lower-case letter, then letters, digits, '-', '_' and '+' are accepted, 63 at most"
+        )
     text = _TEMPLATE.format(**_values(name, found))
     parse_recipe(text, f"recipe {name}")
     return text
@@ -102,7 +106,9 @@ def name_warning(name: str) -> str | None:
     """What to say where the name is that of a recipe of the project."""
     if name not in recipe_names():
         return None
-    return f"{name} is also a recipe of the project: versions of both would stand in one row; give the file's path to train yours"
+    return (
+        f"{name} is also a recipe of the project: versions of both would stand in one row; give the file's path to train yours"
+    )
 
 
 def _values(name: str, found: Survey) -> dict[str, object]:

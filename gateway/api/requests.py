@@ -225,7 +225,9 @@ def _is_charset(value: Any) -> str | None:
 
 def _is_pattern(value: Any) -> str | None:
     if not isinstance(value, str) or not value:
-        return f"It is {_shown(value)}; a pattern is expected, such as \\d{{5}}, or @ and the name of one that the model carries."
+        return (
+            f"It is {_shown(value)}; a pattern is expected, such as \\d{{5}}, or @ and the name of one that the model carries."
+        )
     if (name := _pattern_name(value)) is not None:
         told = "; behind @ the name of a pattern is expected: up to 32 letters, digits, - and _. For the sign write \\@."
         return None if PATTERN_NAME.fullmatch(name) else f"It is {_shown(value)}{told}"

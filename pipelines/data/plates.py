@@ -35,7 +35,7 @@ def picture(shape: Shape, generator: np.random.Generator, neighbours: tuple[Shap
     ink = _tilted(ink, generator)
     ink = _cut_out(ink, character.shape, generator)
     paper, dark = _contrast(generator)
-    light = paper + (ink.astype(np.float32) / 255) * (dark - paper)
+    light = np.asarray(paper + ink.astype(np.float32) / 255 * (dark - paper), np.float32)
     return photographed(light, float(np.exp(g(np.log(13), np.log(64)))) / GLYPH_SIZE, generator)
 
 

@@ -73,8 +73,8 @@ class Order:
     def digest(self) -> str:
         """SHA-256 of everything that the result depends on."""
         code = [Path(str(module.__file__)).read_bytes() for module in (preprocess, faces_module, pen, plates, style)]
-        parts = [self.kind, self.count, self.labels, [face.digest for face in self.faces], self.seed, self.with_pen, self.font_set]
-        parts += [Path(__file__).read_text(encoding="utf-8"), cv2.__version__, PIL.__version__, np.__version__]
+        parts = [self.kind, self.count, self.labels, [face.digest for face in self.faces], self.seed, self.with_pen]
+        parts += [Path(__file__).read_text(encoding="utf-8"), cv2.__version__, PIL.__version__, np.__version__, self.font_set]
         source = [self.source.images.tobytes(), self.source.labels.tobytes()] if self.source else []
         return sha256_of(b"\0".join([repr(parts).encode(), *code, *source]))
 

@@ -140,9 +140,7 @@ def _add_bolts(board: Light, generator: np.random.Generator) -> None:
             cv2.circle(board, (round(x), y), max(1, radius // 3), (grey / 2,) * 3, -1, cv2.LINE_AA)
 
 
-def _add_characters(
-    board: Light, look: Look, groups: list[str], face: Face, room: tuple[int, int], ink: Colour
-) -> None:
+def _add_characters(board: Light, look: Look, groups: list[str], face: Face, room: tuple[int, int], ink: Colour) -> None:
     """The groups in the middle of the room, as wide as the typeface has them, or narrower where they would not fit."""
     height = round(look.letter_mm * _PER_MM)
     gap, wide_gap = round(9 * _PER_MM), round((46 if look.separator == _SEALS else 24) * _PER_MM)
@@ -154,7 +152,9 @@ def _add_characters(
     y = (board.shape[0] - height) // 2 + (round(0.07 * board.shape[0]) if look.heading else 0)
     for number, group in enumerate(groups):
         if number:
-            _add_separator(board, look.separator if look.separator != _SEALS or number == 1 else _SPACE, x + wide_gap // 2, y, ink)
+            _add_separator(
+                board, look.separator if look.separator != _SEALS or number == 1 else _SPACE, x + wide_gap // 2, y, ink
+            )
             x += wide_gap
         for index, one in enumerate(group):
             glyph = as_high(_glyph(face, one), height, stretch)

@@ -24,7 +24,9 @@ def prepare(recipe: Recipe, out_dir: Path, cache_dir: Path = Path(".hcr/data")) 
     source = sources.load(recipe, cache_dir, say)
     train, validation = split(source.train, recipe.data.validation, len(recipe.labels))
     if not len(validation):
-        raise DataError("no image can be held out for calibration; at least one label needs 3 different images, better all of them")
+        raise DataError(
+            "no image can be held out for calibration; at least one label needs 3 different images, better all of them"
+        )
     additions, unseen = _additions(recipe, train, cache_dir)
     parts = {"train": train + additions, "validation": validation, "test": source.test} | unseen
     out_dir.mkdir(parents=True, exist_ok=True)

@@ -150,7 +150,8 @@ def test_the_patterns_are_those_of_the_version_that_answers(
 
 
 @pytest.mark.parametrize(
-    ("card", "known"), [(PATTERNS, "it carries A, BROKEN, LONG"), ('{"patterns": []}', "it carries none"), ("[]", "it carries none")]
+    ("card", "known"),
+    [(PATTERNS, "it carries A, BROKEN, LONG"), ('{"patterns": []}', "it carries none"), ("[]", "it carries none")],
 )
 def test_an_unknown_pattern_is_answered_with_those_that_there_are(
     client: FlaskClient, server: FakeModelServer, field_png: bytes, card: str, known: str
@@ -197,7 +198,9 @@ def test_a_version_for_panels_reads_what_stands_in_a_frame(client: FlaskClient, 
     assert all(abs(box[1] - 29) < 8 and abs(box[3] - 60) < 12 for box in boxes)
 
 
-def test_a_charset_and_a_pattern_mean_composed_characters(client: FlaskClient, server: FakeModelServer, field_png: bytes) -> None:
+def test_a_charset_and_a_pattern_mean_composed_characters(
+    client: FlaskClient, server: FakeModelServer, field_png: bytes
+) -> None:
     server.publish(1, labels=("\u00f1", "ch", *"23456789"), scores=by_width)
     decomposed = "n\u0303"
 

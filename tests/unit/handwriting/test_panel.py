@@ -1,13 +1,14 @@
 """A panel's row of characters, seen at an angle, in a frame, between bands and bolts."""
 
 import time
+from contextlib import suppress
 
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from handwriting.errors import NoInk
+from handwriting.errors import ImageError, NoInk
 from handwriting.image import Pixels
 from handwriting.panel import segment_panel
 from handwriting.segment import Line, segment
@@ -100,9 +101,5 @@ def test_many_strokes_are_looked_through_in_bounded_time() -> None:
 def test_noise_is_answered_in_bounded_time_and_without_another_error() -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (700, 1500), dtype=np.uint8)
 
-    try:
-        lines = segment_panel(pixels)
-    except Exception as error:
-        assert type(error).__module__ == "handwriting.errors"
-    else:
-        assert lines
+    with suppress(ImageError):
+        assert segment_panel(pixels)

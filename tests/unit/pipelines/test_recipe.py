@@ -68,7 +68,11 @@ def test_an_unknown_recipe_is_answered_with_those_that_exist() -> None:
         ("[gates]", "[patterns]\n'D E' = '.'\n[gates]", r"mine: patterns\.D E: a name has up to 32 letters"),
         ("seed = 1", "seed = 1\npatterns = 7", r"mine: patterns is 7; expected a table"),
         ("seed = 1", "seed = 1\nfield = 'road'", r"mine: field is 'road'; expected one of paper, panel"),
-        ("validation = 0.05", "validation = 0.05\nfont_set = 'x'", r"data\.font_set is 'x'; expected one of handwriting, plates"),
+        (
+            "validation = 0.05",
+            "validation = 0.05\nfont_set = 'x'",
+            r"data\.font_set is 'x'; expected one of handwriting, plates",
+        ),
         ("[gates]", "[gates", r"mine: no TOML: .*line"),
         (
             "[presets.default]",
