@@ -22,7 +22,7 @@ CARD = "card"
 
 PAPER, PANEL = "paper", "panel"
 FIELD = "field"
-"""Key of the card: what its characters stand on where several are read. PAPER, also without it, or PANEL: a number plate, say."""
+"""Key of the card: what several characters stand on. PAPER, also without the key, or PANEL: a number plate, say."""
 PATTERNS = "patterns"
 """Key of the card: patterns by name, as handwriting/constraint.py has them; `pattern=@NAME` asks for one."""
 

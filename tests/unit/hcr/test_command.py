@@ -21,7 +21,8 @@ from tests.fakes import FakeModelServer
 from tfserving.errors import RepositoryError
 from tfserving.repository import Repository
 
-COMMANDS = "up train new-recipe submit serve predict read evaluate models promote rollback prune".split()
+COMMANDS = ["up", "train", "new-recipe", "submit", "serve", "predict", "read", "evaluate"]
+COMMANDS += ["models", "promote", "rollback", "prune"]
 
 
 @pytest.fixture
