@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from handwriting.image import Pixels
 from handwriting.preprocess import Polarity
-from handwriting.segment import Box, Line, segment
+from handwriting.segment import GEOMETRY, Box, Line, segment
 
 _WORKING_WIDTH = 520  # pixels
 _HEIGHT = 64  # of a character, looked at from in front
@@ -26,6 +26,7 @@ _STEEPEST = 0.35
 _FARTHEST = 2.2  # from one character of the row to the next, in heights
 _MARGIN = 0.22  # around the row, in heights
 _LEAST = 2  # characters
+_CUT = 2.0  # strokes that a cut counts for besides: on a panel, characters seldom touch
 _MOST = 40  # boxes that are compared with each other: the largest
 
 _Boxes = NDArray[np.float64]
@@ -165,9 +166,19 @@ def _fitted(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float6
 
 
 def _moved(line: Line, back: NDArray[np.float64], shape: tuple[int, ...]) -> Line:
-    """The line with its boxes in pixels of the image that it was taken from."""
-    hypotheses = tuple(replace(one, box=_box_through(one.box, back, shape)) for one in line.hypotheses)
+    """The line with its boxes in pixels of the image that it was taken from, and with cuts that cost more than in writing."""
+    hypotheses = tuple(
+        replace(one, box=_box_through(one.box, back, shape), geometry=_dearer(one.geometry)) for one in line.hypotheses
+    )
     return replace(line, box=_box_through(line.box, back, shape), hypotheses=hypotheses)
+
+
+def _dearer(geometry: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The geometry of a hypothesis, where one that is cut off from its neighbours is less of a character."""
+    dearer = geometry.copy()
+    cuts = GEOMETRY.index("cuts")
+    dearer[cuts] += _CUT if dearer[cuts] > 0 else 0
+    return dearer
 
 
 def _box_through(box: Box, matrix: NDArray[np.float64], shape: tuple[int, ...]) -> Box:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from handwriting.errors import ImageError, NoInk
 from handwriting.image import Pixels
 from handwriting.panel import segment_panel
-from handwriting.segment import Line, segment
+from handwriting.segment import GEOMETRY, Line, segment
 
 LEFTS = (110, 170, 230, 330, 390)
 
@@ -73,6 +73,22 @@ def test_boxes_are_in_pixels_of_the_picture_that_was_seen_at_an_angle() -> None:
 
 def test_a_given_polarity_holds() -> None:
     assert len(singles(segment_panel(panel(), "dark_on_light"))) == 5
+
+
+def test_a_cut_through_a_character_costs_more_than_on_paper() -> None:
+    board = np.full((110, 300), 225, np.uint8)
+    for x in (40, 160):
+        cv2.polylines(board, [np.array([[x, 25], [x + 20, 85], [x + 40, 45], [x + 60, 85], [x + 80, 25]])], False, 25, 9)
+    cuts = GEOMETRY.index("cuts")
+
+    on_paper, on_panel = (
+        [one.geometry[cuts] for line in found for one in line.hypotheses] for found in (segment(board), segment_panel(board))
+    )
+
+    assert max(on_paper) > 0
+    assert [one for one in on_panel if 0 < one < 2] == []
+    assert max(on_panel) > 2
+    assert min(on_panel) == 0
 
 
 def test_without_a_row_it_is_a_field_as_any_other() -> None:
