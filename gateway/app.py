@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Callable
+from pathlib import Path
 from time import perf_counter
 
 from flask import Flask, Response, g, request
@@ -32,7 +33,8 @@ def create_app(
     app = Flask("gateway", static_folder=None)
     metrics = Metrics()
     client = model_client or ModelClient(settings.model_server)
-    catalogue = Catalogue(client, settings.model_names, metrics)
+    config = Path(settings.models_config) if settings.models_config else None
+    catalogue = Catalogue(client, settings.model_names, metrics, config)
     budget = PixelBudget(settings.decoding_pixels)
     app.register_blueprint(predict.blueprint(Recognizer(catalogue, budget, metrics), settings))
     app.register_blueprint(read.blueprint(Reader(catalogue, budget, metrics), settings))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from tfserving.errors import (
     UnknownModel,
     UnknownVersion,
 )
+from tfserving.repository import served_models
 
 STABLE = "stable"
 LABELS = (STABLE, "canary", "previous")
@@ -56,9 +58,12 @@ class ModelInfo:
 class Catalogue:
     """Asks the model servers through `client`, and keeps what cannot change: a version's classes and card. Thread-safe."""
 
-    def __init__(self, client: ModelClient, model_names: tuple[str, ...], metrics: Metrics) -> None:
+    def __init__(
+        self, client: ModelClient, model_names: tuple[str, ...], metrics: Metrics, models_config: Path | None = None
+    ) -> None:
         self._client = client
         self._model_names = model_names
+        self._models_config = models_config
         self._metrics = metrics
         self._classes: dict[tuple[str, int], Classes] = {}
         self._cards: dict[tuple[str, int], dict[str, Any]] = {}
@@ -66,8 +71,9 @@ class Catalogue:
 
     @property
     def model_names(self) -> tuple[str, ...]:
-        """The configured models, and those that have answered since."""
-        return tuple(dict.fromkeys([*self._model_names, *(model for model, _ in list(self._classes))]))
+        """The configured models, those of models.config as it is now, and those that have answered since."""
+        served = served_models(self._models_config) if self._models_config else ()
+        return tuple(dict.fromkeys([*self._model_names, *served, *(model for model, _ in list(self._classes))]))
 
     def scores(
         self, tensors: NDArray[np.uint8], model: str, version: int | str | None, deadline: Deadline
@@ -115,6 +121,24 @@ class Catalogue:
             _remember(self._classes, (model, version), known)
         return known
 
+    def card_of(self, model: str, version: int, deadline: Deadline) -> dict[str, Any]:
+        """The version's model card, asked for once; empty where it has none.
+
+        Raises:
+            ServingError: no believable answer came in time.
+        """
+        card = self._cards.get((model, version))
+        if card is None:
+            index = np.zeros(1, np.int32)
+            try:
+                outputs = self._call(model, version, contract.CARD_SIGNATURE, {contract.INDEX: index}, deadline).outputs
+                told = orjson.loads(outputs[contract.CARD].tolist()[0])
+            except (ContractMismatch, KeyError, orjson.JSONDecodeError):
+                told = {}
+            card = told if isinstance(told, dict) else {}
+            _remember(self._cards, (model, version), card)
+        return card
+
     def forget(self, model: str, version: int) -> None:
         """Asks again next time: the version is not the one that it was."""
         self._classes.pop((model, version), None)
@@ -158,7 +182,7 @@ class Catalogue:
             VersionInfo(
                 status,
                 tuple(label for label, version in labels.items() if version == status.version),
-                self._card_of(model, status.version, deadline) if status.is_available else {},
+                self.card_of(model, status.version, deadline) if status.is_available else {},
             )
             for status in statuses
         )
@@ -214,18 +238,6 @@ class Catalogue:
         if len(labels) != count or len(set(labels)) != count or thresholds.shape != (count,):
             raise ContractMismatch(f"model {model} version {version} has {count} scores but these classes: {labels}")
         return Classes(labels, tuple(thresholds.tolist()))
-
-    def _card_of(self, model: str, version: int, deadline: Deadline) -> dict[str, Any]:
-        """The version's model card; empty where it has none."""
-        if (model, version) not in self._cards:
-            index = np.zeros(1, np.int32)
-            try:
-                outputs = self._call(model, version, contract.CARD_SIGNATURE, {contract.INDEX: index}, deadline).outputs
-                card = orjson.loads(outputs[contract.CARD].tolist()[0])
-            except (ContractMismatch, KeyError, orjson.JSONDecodeError):
-                card = {}
-            _remember(self._cards, (model, version), card)
-        return self._cards[model, version]
 
     def _labels_of(self, model: str, deadline: Deadline) -> dict[str, int]:
         labels = {}

@@ -8,6 +8,7 @@ from typing import Any
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
 
 from gateway.budget import Overloaded
+from gateway.reader import UnknownPattern
 from handwriting.errors import ImageTooLarge, InvalidBase64, NoInk, TooManyCharacters, UnsupportedImage
 from tfserving.errors import (
     ContractMismatch,
@@ -96,6 +97,9 @@ def to_problem(error: BaseException) -> Problem:
         return _with_retry(error.problem)
     if isinstance(error, HTTPException):
         return _from_http(error)
+    if isinstance(error, UnknownPattern):
+        told = [{"pointer": "/pattern", "detail": str(error)}]
+        return Problem(400, "invalid_request", f"/pattern: {error}", extra={"errors": told})
     for kind, status, code in _MEANINGS:
         if isinstance(error, kind):
             if isinstance(error, ServingError) and status == 503:

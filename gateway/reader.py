@@ -1,7 +1,8 @@
 """An image of a field → its text: decode, segment, predict all that may be a character at once, search. Knows no HTTP."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -9,12 +10,18 @@ from gateway.budget import Deadline, Overloaded, PixelBudget
 from gateway.catalogue import Catalogue
 from gateway.metrics import Metrics, Stages
 from gateway.recognizer import Options, Recognition, count, rank
-from handwriting import image
-from handwriting.constraint import Constraint
+from handwriting import contract, image
+from handwriting.constraint import Constraint, InvalidPattern, parse_pattern
 from handwriting.errors import NoInk
 from handwriting.image import Pixels
+from handwriting.panel import segmenter
 from handwriting.reading import Reading, read
-from handwriting.segment import Box, segment
+from handwriting.segment import Box
+from tfserving.errors import ContractMismatch
+
+
+class UnknownPattern(ValueError):
+    """The version that answered carries no pattern of that name; the message lists those that it does."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +31,8 @@ class FieldOptions:
     common: Options
     constraint: Constraint
     max_candidates: int = 5
+    pattern_name: str | None = None
+    """A pattern that the version which answers carries by this name takes the place of the constraint's."""
 
 
 @dataclass(frozen=True)
@@ -79,20 +88,25 @@ class Reader:
         Raises:
             ImageError: the image cannot be read.
             Overloaded: there is no memory to decode it now.
+            UnknownPattern: the version that answered carries no pattern of the name.
             ServingError: no believable answer came from a model server in time.
         """
         common = options.common
         deadline.remaining()
         with stages.measure("decode"):
             pixels, scale = self._decode(file)
+        with stages.measure("predict"):
+            asked = self._catalogue.resolve(common.model, common.version, deadline)
+            card = self._catalogue.card_of(common.model, asked, deadline)
         with stages.measure("preprocess"):
-            lines = segment(pixels, common.polarity)
+            lines = segmenter(card.get(contract.FIELD))(pixels, common.polarity)
         tensors = np.stack([hypothesis.tensor for line in lines for hypothesis in line.hypotheses])
         with stages.measure("predict"):
             together, classes, version = self._catalogue.scores_by_class(tensors, common.model, common.version, deadline)
+            constraint = self._constraint(options, version, deadline)
         scores = np.split(together, np.cumsum([len(line.hypotheses) for line in lines])[:-1])
         with stages.measure("search"):
-            found = read(lines, scores, classes.labels, options.constraint, options.max_candidates)
+            found = read(lines, scores, classes.labels, constraint, options.max_candidates)
         if not found.readings:
             raise NoInk("nothing on the image looks like a line of characters")
         best = found.readings[0]
@@ -111,8 +125,22 @@ class Reader:
             text = "".join(character.recognition.prediction for character in characters)
             told.append(TextLine(text, _around([character.box for character in characters]), characters))
         count(self._metrics, common.model, version, [item.recognition for line in told for item in line.characters])
-        satisfies = None if options.constraint.is_none else found.satisfies
+        satisfies = None if constraint.is_none else found.satisfies
         return FieldAnswer(common.model, version, best.text, tuple(told), found.readings, satisfies)
+
+    def _constraint(self, options: FieldOptions, version: int, deadline: Deadline) -> Constraint:
+        """What the text must satisfy, with the pattern that the version carries by the name that was asked for."""
+        if options.pattern_name is None:
+            return options.constraint
+        model = options.common.model
+        patterns = patterns_of(self._catalogue.card_of(model, version, deadline))
+        if options.pattern_name not in patterns:
+            known = f"it carries {', '.join(sorted(patterns))}" if patterns else "it carries none"
+            raise UnknownPattern(f"Model {model} version {version} has no pattern {options.pattern_name!r}; {known}.")
+        try:
+            return replace(options.constraint, pattern=parse_pattern(patterns[options.pattern_name]))
+        except InvalidPattern as error:
+            raise ContractMismatch(f"model {model} version {version}, pattern {options.pattern_name}: {error}") from error
 
     def _decode(self, file: bytes) -> tuple[Pixels, tuple[float, float]]:
         """The pixels, and how many of the original's each of them is wide and high."""
@@ -125,6 +153,12 @@ class Reader:
             raise
         width, height = opened.upright_size
         return pixels, (width / pixels.shape[1], height / pixels.shape[0])
+
+
+def patterns_of(card: dict[str, Any]) -> dict[str, str]:
+    """The patterns that a card holds, by name."""
+    patterns = card.get(contract.PATTERNS)
+    return {name: one for name, one in patterns.items() if isinstance(one, str)} if isinstance(patterns, dict) else {}
 
 
 def _scaled(box: Box, scale: tuple[float, float]) -> Box:

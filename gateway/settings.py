@@ -22,6 +22,9 @@ class Settings:
     model_server: str = _setting("127.0.0.1:8500", "host:port of the model server's gRPC port; several ip:port with commas")
     default_model: str = _setting("digits", "model that answers a request which names none")
     models: str = _setting("", "models to list beside the default one, with commas")
+    models_config: str = _setting(
+        "", "the model repository's models.config, where the gateway can read it: its models are listed too, as they come"
+    )
     threads: int = _setting(8, "requests that are worked on at the same time", least=1)
     request_timeout_seconds: float = _setting(5.0, "a request's whole time where it names none, in seconds", least=0.001)
     max_request_timeout_seconds: float = _setting(30.0, "the longest time that a request may ask for, in seconds", least=0.001)

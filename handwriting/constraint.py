@@ -15,6 +15,8 @@ from typing import Literal
 Check = Literal["luhn", "mod97", "mod11"]
 CHECKS: tuple[Check, ...] = ("luhn", "mod97", "mod11")
 
+PATTERN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
+"""What a pattern may be called that comes with a model; `@` and the name stand for it."""
 MOST_ITEMS = 256
 """Of a pattern whose repetitions are written out."""
 _LONGEST_PATTERN = 1000

@@ -20,5 +20,11 @@ THRESHOLD = "threshold"
 CARD = "card"
 """Output of CARD_SIGNATURE: string (N), the model card as JSON, the same for each index."""
 
+PAPER, PANEL = "paper", "panel"
+FIELD = "field"
+"""Key of the card: what several characters stand on. PAPER, also without the key, or PANEL: a number plate, say."""
+PATTERNS = "patterns"
+"""Key of the card: patterns by name, as handwriting/constraint.py has them; `pattern=@NAME` asks for one."""
+
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 CARD_FILE = "assets.extra/model_card.json"

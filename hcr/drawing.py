@@ -21,9 +21,9 @@ def drawn(tensor: Tensor) -> list[str]:
 
 def bars(probabilities: Mapping[str, float], best: str) -> list[str]:
     """A line for each class: its label, a bar, its probability."""
-    width = max(len(label) for label in probabilities)
+    width = max(map(_width, probabilities))
     return [
-        f"{'→' if label == best else ' '} {label:>{width}} {'█' * round(share * _BAR):<{_BAR}} {share:7.2%}"
+        f"{'→' if label == best else ' '} {_padded(label, width, True)} {'█' * round(share * _BAR):<{_BAR}} {share:7.2%}"
         for label, share in probabilities.items()
     ]
 

@@ -10,11 +10,11 @@ from typing import Any
 import click
 
 from hcr.drawing import columns
-from pipelines import evaluation, fields, rejection
+from pipelines import evaluation, field_evaluation, rejection
 from pipelines.data.pictures import Unread
 from pipelines.evaluation import FolderEvaluation, PictureEvaluation, evaluate_folder
+from pipelines.field_evaluation import FieldEvaluation
 from pipelines.field_report import field_rows
-from pipelines.fields import FieldEvaluation
 from pipelines.outlier_report import outlier_rows, outlier_text
 from pipelines.picture_report import left_out_rows, source_rows, verdict, write_picture_report
 from pipelines.progress import bar, draw
@@ -76,7 +76,7 @@ def _characters_told(characters: PictureEvaluation) -> list[str]:
 
 def _fields_told(answers: FieldEvaluation) -> list[str]:
     parts = [_table(field_rows(answers))]
-    if found := fields.lengths(answers):
+    if found := field_evaluation.lengths(answers):
         rows = [[str(count), f"{right} read as {read}"] for right, read, count in found]
         parts.append(_most_frequent("confusions of length", rows))
     if answers.unread:
@@ -139,7 +139,7 @@ def _characters_as_json(characters: PictureEvaluation | None) -> dict[str, Any]:
 
 
 def _fields_as_json(answers: FieldEvaluation) -> dict[str, Any]:
-    sources = fields.by_source(answers)
+    sources = field_evaluation.by_source(answers)
     errors = [
         {
             "path": answer.picture.name,
@@ -147,18 +147,20 @@ def _fields_as_json(answers: FieldEvaluation) -> dict[str, Any]:
             "label": answer.picture.label,
             "text": answer.text,
             "rejected": answer.is_rejected,
-            "edit_distance": fields.edit_distance(answer.text, answer.picture.label),
+            "edit_distance": field_evaluation.edit_distance(answer.text, answer.picture.label),
             "candidates": [
                 {"text": reading.text, "probability": round(reading.probability, 6)} for reading in answer.candidates
             ],
         }
-        for answer in fields.worst_errors(answers)
+        for answer in field_evaluation.worst_errors(answers)
     ]
     return {
         "sources": [asdict(item) for item in sources],
-        "pooled": asdict(fields.pooled(answers)),
-        "mean": asdict(fields.mean(sources)),
-        "lengths": [{"length": right, "read": read, "count": count} for right, read, count in fields.lengths(answers)],
+        "pooled": asdict(field_evaluation.pooled(answers)),
+        "mean": asdict(field_evaluation.mean(sources)),
+        "lengths": [
+            {"length": right, "read": read, "count": count} for right, read, count in field_evaluation.lengths(answers)
+        ],
         "errors": errors,
         "unread": _unread_as_json(answers.unread),
     }

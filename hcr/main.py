@@ -102,6 +102,27 @@ def train(recipe: str, preset: str | None, seed: int | None, repository: Path) -
     )
 
 
+@cli.command("new-recipe")
+@click.argument("name")
+@click.option(
+    "--data",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="A folder with a folder of pictures per label; what a folder's name cannot hold is percent-encoded: %2F.",
+)
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="The file to write [default: ./NAME.toml].")
+@click.option("--force", is_flag=True, help="Overwrite the file if it is there.")
+def new_recipe(name: str, data: Path, out: Path | None, force: bool) -> None:
+    """Write a recipe that trains the model NAME on your own labelled pictures, of any alphabet."""
+    from hcr.new_recipe import run
+    from pipelines.errors import PipelineError
+
+    try:
+        run(name, data, out or Path(f"{name}.toml"), force)
+    except PipelineError as error:
+        raise click.ClickException(str(error)) from None
+
+
 @cli.command()
 @click.argument("recipe", default="digits")
 @click.option(
@@ -160,7 +181,7 @@ def predict(
 @_version
 @_polarity
 @click.option("--length", type=click.IntRange(1, 256), help="How many characters the text has.")
-@click.option("--pattern", help="What the text is like, such as '[A-Z]{2}\\d{3,4}'.")
+@click.option("--pattern", help="What the text is like, such as '[A-Z]{2}\\d{3,4}', or @NAME for one that the model carries.")
 @click.option("--charset", help="The characters that may occur, such as 0123456789.")
 @click.option("--check", type=click.Choice(["luhn", "mod97", "mod11"]), help="The check digits that the text carries.")
 @click.option("--candidates", type=click.IntRange(1, 50), help="How many readings to give [default: 5].")

@@ -108,7 +108,7 @@ def _run(
         "GATEWAY_PORT": str(port),
         "GATEWAY_MODEL_SERVER": server.address,
         "GATEWAY_DEFAULT_MODEL": model,
-        "GATEWAY_MODELS": ",".join(repository.models()),
+        "GATEWAY_MODELS_CONFIG": str(repository.config_path),
     }
     children.append(Child("the gateway", [sys.executable, "-m", "gateway.wsgi"], settings))
     url = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{port}"

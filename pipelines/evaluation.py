@@ -17,7 +17,7 @@ from pipelines import rejection, servable
 from pipelines.data import pictures
 from pipelines.data.pictures import Found, Picture, Unread
 from pipelines.errors import DataError
-from pipelines.fields import FieldEvaluation, evaluate_fields, unknown_characters
+from pipelines.field_evaluation import FieldEvaluation, evaluate_fields, unknown_characters
 from pipelines.metrics import Labels, Scores, calibration_error, reliability, wilson_interval
 from pipelines.rejection import OutlierEvaluation
 from pipelines.scorer import Score, Scorer, scorer

@@ -5,7 +5,16 @@ from collections import defaultdict
 
 import numpy as np
 
-from pipelines.fields import FieldAnswer, FieldEvaluation, FieldFigures, by_source, lengths, mean, pooled, worst_errors
+from pipelines.field_evaluation import (
+    FieldAnswer,
+    FieldEvaluation,
+    FieldFigures,
+    by_source,
+    lengths,
+    mean,
+    pooled,
+    worst_errors,
+)
 from pipelines.metrics import binned, risk_by_coverage
 from pipelines.page import (
     captioned,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from handwriting import contract
 from pipelines.files import sha256_of
 from pipelines.recipe import Recipe
 
@@ -28,6 +29,8 @@ def draft_card(
     return {
         "name": recipe.name,
         "labels": list(recipe.labels),
+        contract.FIELD: recipe.field,
+        contract.PATTERNS: recipe.patterns,
         "recipe": {"sha256": sha256_of(recipe.text.encode()), "text": recipe.text},
         "preset": preset,
         "seed": seed,

@@ -8,10 +8,14 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from handwriting import contract
+from handwriting.constraint import PATTERN_NAME, InvalidPattern, parse_pattern
+from pipelines.data.faces import FONT_SETS, HANDWRITING
 from pipelines.data.sources import SOURCES
 from pipelines.errors import RecipeError
 from pipelines.schema import boolean, build, choice, integer, number, numbers, text
 
+NAME = r"[a-z][a-z0-9_+-]{0,62}"
 FOLDER = Path(__file__).with_name("recipes")
 _CHANGEABLE = ("data", "network", "training", "augmentation")
 
@@ -28,7 +32,9 @@ class Data:
     test: float = number(0.01, 0.9, default=0.15)
     """Share for the test where the source has no test set of its own."""
     fonts: int = integer(0, 10_000_000, default=0)
-    """How many characters rendered from handwriting fonts join the training images."""
+    """How many characters rendered from fonts join the training images."""
+    font_set: str = choice(FONT_SETS, default=HANDWRITING)
+    """The bundled fonts that are meant: `handwriting`, or `plates` for characters as on number plates."""
     fonts_folder: str = text(default="")
     """A folder with more fonts than the bundled ones, relative to the working directory."""
     restyled: int = integer(0, 10_000_000, default=0)
@@ -105,10 +111,14 @@ class Recipe:
     seed: int
     keep: float
     """The share of a class's right answers that its rejection threshold keeps."""
+    field: str
+    """What the characters stand on where several are read: `paper`, or `panel`, such as a number plate."""
     data: Data
     """As no preset changes it; see `with_preset`."""
     gates: Gates
     presets: dict[str, Preset]
+    patterns: dict[str, str]
+    """What texts of its characters are like, by name: `pattern=@DE` in a request to read means the one called DE."""
     text: str
     """The TOML that it was read from."""
 
@@ -167,22 +177,25 @@ def parse_recipe(content: str, source: str) -> Recipe:
         raise RecipeError(f"{source}: no TOML: {error}") from None
     presets = _pop_tables(table, "presets", source)
     common = {key: _pop_tables(table, key, source) for key in _CHANGEABLE}
+    patterns = _patterns(table.pop("patterns", {}), source)
     head = build(_Head, {key: value for key, value in table.items() if key != "gates"}, source, "")
     return Recipe(
         **{field.name: getattr(head, field.name) for field in fields(head)},
         data=build(Data, common["data"], source, "data."),
         gates=build(Gates, table.get("gates", {}), source, "gates."),
         presets={name: _preset(name, changes, common, source) for name, changes in presets.items()},
+        patterns=patterns,
         text=content,
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Head:
-    name: str = text(pattern=r"[a-z][a-z0-9_+-]{0,62}")
+    name: str = text(pattern=NAME)
     labels: tuple[str, ...] = text(many=True)
     seed: int = integer(0, 2**31 - 1)
     keep: float = number(0.5, 1)
+    field: str = choice((contract.PAPER, contract.PANEL), default=contract.PAPER)
 
 
 def _pop_tables(table: dict[str, Any], key: str, source: str) -> dict[str, Any]:
@@ -190,6 +203,21 @@ def _pop_tables(table: dict[str, Any], key: str, source: str) -> dict[str, Any]:
     if not isinstance(value, dict) or not value:
         raise RecipeError(f"{source}: [{key}] is missing or no table")
     return value
+
+
+def _patterns(table: Any, source: str) -> dict[str, str]:
+    if not isinstance(table, dict):
+        raise RecipeError(f"{source}: patterns is {table!r}; expected a table of patterns by name")
+    for name, pattern in table.items():
+        if not PATTERN_NAME.fullmatch(name):
+            raise RecipeError(f"{source}: patterns.{name}: a name has up to 32 letters, digits, - and _")
+        if not isinstance(pattern, str) or not pattern:
+            raise RecipeError(f"{source}: patterns.{name} is {pattern!r}; expected a pattern such as '[A-Z]{{2}}\\d{{3}}'")
+        try:
+            parse_pattern(pattern)
+        except InvalidPattern as error:
+            raise RecipeError(f"{source}: patterns.{name}: {error}") from None
+    return table
 
 
 def _preset(name: str, changes: Any, common: dict[str, Any], source: str) -> Preset:

@@ -4,6 +4,7 @@ A field's check is in its metadata: `epochs: int = integer(1, 10_000)`.
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import MISSING, field, fields
 from typing import Any, TypeVar
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 from pipelines.errors import RecipeError
 
 T = TypeVar("T")
+_LABELS = "a list of at least two different, non-empty strings without control characters"
 Check = Callable[[Any], Any]
 """Gives the value as the field holds it; raises ValueError that says what is accepted."""
 
@@ -84,7 +86,7 @@ def boolean() -> Any:
     return _field(check)
 
 
-def choice(accepted: Iterable[str]) -> Any:
+def choice(accepted: Iterable[str], default: Any = MISSING) -> Any:
     """A field for one of the strings."""
 
     def check(value: Any) -> str:
@@ -92,11 +94,14 @@ def choice(accepted: Iterable[str]) -> Any:
             raise ValueError(f"one of {', '.join(accepted)}")
         return str(value)
 
-    return _field(check)
+    return _field(check, default)
 
 
 def text(default: Any = MISSING, pattern: str = r"[\s\S]*", many: bool = False) -> Any:
-    """A field for a string that matches the pattern; `many`: for a list of at least two different, non-empty ones."""
+    """A field for a string that matches the pattern; `many`: for a list of at least two different, non-empty ones.
+
+    Those of a list come out in Unicode's composed form (NFC), which is also what keeps two of them apart.
+    """
 
     def check(value: Any) -> str:
         if not isinstance(value, str) or not re.fullmatch(pattern, value):
@@ -104,15 +109,19 @@ def text(default: Any = MISSING, pattern: str = r"[\s\S]*", many: bool = False) 
         return value
 
     def check_many(value: Any) -> tuple[str, ...]:
-        if (
-            not isinstance(value, list)
-            or not all(isinstance(one, str) and one for one in value)
-            or len({*value}) < max(2, len(value))
-        ):
-            raise ValueError("a list of at least two different, non-empty strings")
-        return tuple(value)
+        if not isinstance(value, list) or not all(isinstance(one, str) and is_printable(one) for one in value):
+            raise ValueError(_LABELS)
+        composed = tuple(unicodedata.normalize("NFC", one) for one in value)
+        if len({*composed}) < max(2, len(composed)):
+            raise ValueError(_LABELS)
+        return composed
 
     return _field(check_many if many else check, default)
+
+
+def is_printable(label: str) -> bool:
+    """Whether the label can be told: not empty, and without control characters, line ends and halves of characters."""
+    return bool(label) and not any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in label)
 
 
 def _integer(value: Any, low: int, high: int) -> int:

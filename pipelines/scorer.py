@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from handwriting.contract import FIELD, PAPER
 from pipelines import servable
 from pipelines.errors import VersionError
 from pipelines.metrics import Scores
@@ -26,6 +27,8 @@ class Scorer:
     thresholds: NDArray[np.float32]
     """float32 (K,): the confidence below which an answer is rejected."""
     score: Score
+    field: object = PAPER
+    """What several characters stand on: the card's value for `contract.FIELD`."""
 
     def scores(self, images: NDArray[np.uint8]) -> Scores:
         """What the exported graph answers for images uint8 (N, 28, 28): float32 (N, K).
@@ -57,4 +60,4 @@ def scorer(version: Path, card: Card, score: Score = servable.score) -> Scorer:
         raise VersionError(f"the model card in {version} does not hold labels and thresholds: not a version of ours") from None
     if not classes or thresholds.shape != (len(classes),):
         raise VersionError(f"the model card in {version} has {len(classes)} labels and {thresholds.size} thresholds")
-    return Scorer(version, classes, thresholds, score)
+    return Scorer(version, classes, thresholds, score, card.get(FIELD, PAPER))

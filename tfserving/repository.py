@@ -275,6 +275,15 @@ class Repository:
             yield
 
 
+def served_models(config: Path) -> tuple[str, ...]:
+    """The names of the models in a models.config; none where it cannot be read, as before the repository is opened."""
+    try:
+        parsed = text_format.Parse(config.read_text("utf-8"), wire_pb2.ModelServerConfig())
+    except (OSError, text_format.ParseError, UnicodeDecodeError):
+        return ()
+    return tuple(entry.name for entry in parsed.model_config_list.config)
+
+
 def _try_lock(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -7,6 +7,7 @@ from flask import Blueprint, Response, request
 from gateway.api.requests import deadline_of
 from gateway.api.responses import json_response
 from gateway.catalogue import Catalogue, ModelInfo
+from gateway.reader import patterns_of
 from gateway.settings import Settings
 from tfserving.errors import UnknownModel
 
@@ -45,6 +46,7 @@ def _model_json(model: ModelInfo, settings: Settings) -> dict[str, Any]:
                 "state": version.status.state,
                 "labels": version.labels,
                 "accuracy": _accuracy(version.card),
+                **({"patterns": patterns} if (patterns := patterns_of(version.card)) else {}),
                 **({"error": version.status.error_message} if version.status.error_message else {}),
             }
             for version in model.versions

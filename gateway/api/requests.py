@@ -1,6 +1,7 @@
 """A request's body, content type and options → what the recognizer takes."""
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from gateway.errors import ProblemError
 from gateway.reader import FieldOptions
 from gateway.recognizer import Options
 from gateway.settings import Settings
-from handwriting.constraint import CHECKS, Constraint, InvalidPattern, parse_pattern
+from handwriting.constraint import CHECKS, PATTERN_NAME, Constraint, InvalidPattern, parse_pattern
 from handwriting.errors import InvalidBase64
 from handwriting.image import MAX_BYTES, from_base64
 from handwriting.preprocess import POLARITIES
@@ -80,14 +81,22 @@ def one_field(request: Request, settings: Settings) -> OneField:
         ProblemError, InvalidBase64: the request is not as the API describes it.
     """
     file, values = _image_and_values(request, {**_OPTIONS, **_READ_OPTIONS})
-    constraint = Constraint(
-        values.get("length"),
-        values.get("charset"),
-        parse_pattern(values["pattern"]) if "pattern" in values else None,
-        values.get("check"),
-    )
+    charset, pattern = (_composed(values.get(name)) for name in ("charset", "pattern"))
+    name = _pattern_name(pattern)
+    parsed = parse_pattern(pattern) if pattern is not None and name is None else None
+    constraint = Constraint(values.get("length"), charset, parsed, values.get("check"))
     chosen = {name: values[name] for name in ("max_candidates",) if name in values}
-    return OneField(file, FieldOptions(_options(values, settings), constraint, **chosen))
+    return OneField(file, FieldOptions(_options(values, settings), constraint, **chosen, pattern_name=name))
+
+
+def _composed(text: str | None) -> str | None:
+    """The text as labels are written: in Unicode's composed form."""
+    return None if text is None else unicodedata.normalize("NFC", text)
+
+
+def _pattern_name(pattern: str | None) -> str | None:
+    """The name in `@NAME`, None where the pattern is one itself."""
+    return pattern[1:] if pattern and pattern.startswith("@") else None
 
 
 def _image_and_values(request: Request, options: "_Checks") -> tuple[bytes, dict[str, Any]]:
@@ -216,9 +225,14 @@ def _is_charset(value: Any) -> str | None:
 
 def _is_pattern(value: Any) -> str | None:
     if not isinstance(value, str) or not value:
-        return f"It is {_shown(value)}; a pattern is expected, such as \\d{{5}}."
+        return (
+            f"It is {_shown(value)}; a pattern is expected, such as \\d{{5}}, or @ and the name of one that the model carries."
+        )
+    if (name := _pattern_name(value)) is not None:
+        told = "; behind @ the name of a pattern is expected: up to 32 letters, digits, - and _. For the sign write \\@."
+        return None if PATTERN_NAME.fullmatch(name) else f"It is {_shown(value)}{told}"
     try:
-        parse_pattern(value)
+        parse_pattern(unicodedata.normalize("NFC", value))
     except InvalidPattern as error:
         return f"It is no pattern: {error}."
     return None

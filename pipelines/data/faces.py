@@ -1,6 +1,7 @@
-"""Handwriting fonts: which there are, on which side of the split each lies, and the shapes of their characters.
+"""Fonts: which there are, on which side of the split each lies, and the shapes of their characters.
 
-The bundled ones, with their licences, lie in `fonts/`; a recipe may name a folder with more.
+The bundled ones, with their licences, lie in `fonts/` (handwriting) and `plate_fonts/` (number plates); a recipe may name a
+folder with more.
 """
 
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from pipelines.errors import DataError
 from pipelines.files import sha256_of
 
 BUNDLED = Path(__file__).with_name("fonts")
+HANDWRITING, PLATES = "handwriting", "plates"
+FONT_SETS = {HANDWRITING: BUNDLED, PLATES: Path(__file__).with_name("plate_fonts")}
+"""The bundled fonts that a recipe's `font_set` can name."""
 SUFFIXES = (".woff2", ".woff", ".ttf", ".otf")
 GLYPH_SIZE = 96
 """The longer side of a shape, in pixels."""
@@ -40,13 +44,13 @@ class Face:
         return int(sha256_of(self.path.stem.encode())[:8], 16) < _HELD_OUT_SHARE * 2**32
 
 
-def faces(folder: str = "") -> list[Face]:
-    """The bundled faces, and those in the folder where one is named, in the order of their names.
+def faces(folder: str = "", font_set: str = HANDWRITING) -> list[Face]:
+    """The bundled faces of the set, and those in the folder where one is named, in the order of their names.
 
     Raises:
         DataError: no such folder, or no font in it.
     """
-    paths = _fonts_in(BUNDLED)
+    paths = _fonts_in(FONT_SETS[font_set])
     if folder:
         if not (own := _fonts_in(Path(folder))):
             raise DataError(f"{folder}: no folder with fonts; expected files ending in {', '.join(SUFFIXES)}")

@@ -9,6 +9,7 @@ Each picture goes through the same preprocessing as what a client sends.
 
 import unicodedata
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from handwriting.errors import ImageError
 from handwriting.image import decode
 from handwriting.preprocess import to_tensor
 from pipelines.data.images import LabelledImages, SourceData
-from pipelines.data.pictures import SUFFIXES, label_of
+from pipelines.data.pictures import SUFFIXES, folder_name, label_of
 from pipelines.errors import DataError
 from pipelines.files import sha256_of
 
@@ -29,6 +30,17 @@ Picture = tuple[str, NDArray[np.uint8]]
 """The digest of the file and the character as the model sees it."""
 
 
+@dataclass(frozen=True)
+class Shelf:
+    """A label's pictures."""
+
+    label: str
+    pictures: list[Picture]
+    """The readable ones without duplicates, in the order of their digests."""
+    refused: list[str]
+    """The others, each with the reason."""
+
+
 def load(folder: Path, labels: Sequence[str], test_fraction: float, say: Say) -> SourceData:
     """The pictures of every label; of each label's, in the order of their digests, the first are for the test.
 
@@ -37,13 +49,11 @@ def load(folder: Path, labels: Sequence[str], test_fraction: float, say: Say) ->
     Raises:
         DataError: no such folder, a label without a folder, or with fewer than two different readable pictures.
     """
-    if not folder.is_dir():
-        raise DataError(f"{folder} is no folder; expected one with a folder per label: {', '.join(labels[:_MAX_NAMED])} …")
-    folders = {label_of(path.name): path for path in sorted(folder.iterdir()) if path.is_dir()}
+    folders = label_folders(folder, labels)
     train: list[tuple[int, Picture]] = []
     test: list[tuple[int, Picture]] = []
     for index, label in enumerate(labels):
-        pictures = _pictures(folders.pop(unicodedata.normalize("NFC", label), folder / label), label, say)
+        pictures = _pictures(folder, folders.pop(unicodedata.normalize("NFC", label), []), label, say)
         split = min(len(pictures) - 1, max(1, round(len(pictures) * test_fraction)))
         test += [(index, picture) for picture in pictures[:split]]
         train += [(index, picture) for picture in pictures[split:]]
@@ -53,11 +63,25 @@ def load(folder: Path, labels: Sequence[str], test_fraction: float, say: Say) ->
     return SourceData(_stacked(train), _stacked(test), {"name": "folder", "digest": _digest([*train, *test])})
 
 
-def _pictures(folder: Path, label: str, say: Say) -> list[Picture]:
-    """The label's readable pictures without duplicates, in the order of their digests."""
+def label_folders(folder: Path, expected: Sequence[str] = ()) -> dict[str, list[Path]]:
+    """The folders by the label that their names stand for, mostly one each; hidden ones are left out.
+
+    Raises:
+        DataError: no such folder; names some of the labels that were expected there.
+    """
     if not folder.is_dir():
-        raise DataError(f"label {label!r} has no folder {folder}")
-    files = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES]
+        some = f": {', '.join(expected[:_MAX_NAMED])} …" if expected else ""
+        raise DataError(f"{folder} is no folder; expected one with a folder per label{some}")
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and not path.name.startswith("."):
+            found.setdefault(label_of(path.name), []).append(path)
+    return found
+
+
+def shelf(label: str, folders: Sequence[Path]) -> Shelf:
+    """The label's pictures in these folders."""
+    files = [path for folder in folders for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES]
     contents = {sha256_of(content): (path, content) for path in files for content in [path.read_bytes()]}
     pictures, refused = [], []
     for digest, (path, content) in sorted(contents.items()):
@@ -65,11 +89,20 @@ def _pictures(folder: Path, label: str, say: Say) -> list[Picture]:
             pictures.append((digest, np.asarray(to_tensor(decode(content)))))
         except ImageError as error:
             refused.append(f"{path.name} ({error})")
-    if refused:
-        say(f"{folder}: {len(refused)} left out: {', '.join(refused[:_MAX_NAMED])}{' …' if len(refused) > _MAX_NAMED else ''}")
-    if len(pictures) < 2:
-        raise DataError(f"{folder}: {len(pictures)} different readable pictures; at least 2, one to train and one to test")
-    return pictures
+    return Shelf(label, pictures, refused)
+
+
+def _pictures(folder: Path, folders: Sequence[Path], label: str, say: Say) -> list[Picture]:
+    """The label's pictures, at least two."""
+    if not folders:
+        raise DataError(f"label {label!r} has no folder {folder_name(label)} in {folder}")
+    found, name = shelf(label, folders), folders[0]
+    if found.refused:
+        more = " …" if len(found.refused) > _MAX_NAMED else ""
+        say(f"{name}: {len(found.refused)} left out: {', '.join(found.refused[:_MAX_NAMED])}{more}")
+    if len(found.pictures) < 2:
+        raise DataError(f"{name}: {len(found.pictures)} different readable pictures; at least 2, one to train and one to test")
+    return found.pictures
 
 
 def _stacked(pictures: list[tuple[int, Picture]]) -> LabelledImages:

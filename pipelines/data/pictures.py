@@ -72,6 +72,12 @@ def label_of(name: str) -> str:
     return unicodedata.normalize("NFC", unquote(name))
 
 
+def folder_name(label: str) -> str:
+    """A name for the label's folder, from which `label_of` has the label: percent-encoded where it must be."""
+    name = label.replace("%", "%25").replace("/", "%2F")
+    return "%2E" + name[1:] if name.startswith(".") else name
+
+
 def find(folder: Path) -> Found:
     """The pictures below the folder, each kind by source, label and name.
 

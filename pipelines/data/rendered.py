@@ -1,4 +1,4 @@
-"""Images beside the source's own: rendered from handwriting fonts, its images in another style, cut from fields, and outliers.
+"""Images beside the source's own: rendered from fonts, its images in another style, cut from fields, and outliers.
 
 Each goes through `handwriting.preprocess.to_tensor`. What is rendered depends on the seed and an image's number, not on how
 many processes share the work; it is kept in the cache under the digest of all that it was made from.
@@ -26,8 +26,8 @@ from handwriting.image import Pixels
 from handwriting.preprocess import Tensor, to_tensor
 from pipelines.data import faces as faces_module
 from pipelines.data import fields as fields_module
-from pipelines.data import pen, scenes, style
-from pipelines.data.faces import GLYPH_SIZE, Face, Shape, cropped, faces, shape
+from pipelines.data import pen, plates, scenes, style
+from pipelines.data.faces import GLYPH_SIZE, HANDWRITING, PLATES, Face, Shape, cropped, faces, shape
 from pipelines.data.fields import Field
 from pipelines.data.images import OUTLIER, LabelledImages
 from pipelines.data.scenes import scene
@@ -76,27 +76,37 @@ class Order:
     """Kind `fonts`: whether the ways of writing that fonts lack are drawn."""
     source: LabelledImages | None = None
     """Kinds `restyled` and `fields`: the images."""
+    font_set: str = HANDWRITING
+    """That of the faces: of PLATES, characters are drawn as on a number plate."""
 
     def digest(self) -> str:
         """SHA-256 of everything that the result depends on."""
-        modules = (preprocess, faces_module, pen, scenes, style) + ((fields_module, segment) if self.kind == "fields" else ())
+        modules = [preprocess, faces_module, pen, plates, scenes, style]
+        if self.kind == "fields":
+            modules += [fields_module, segment]
         code = [Path(str(module.__file__)).read_bytes() for module in modules]
         parts = [self.kind, self.count, self.labels, [face.digest for face in self.faces], self.seed, self.with_pen]
-        parts += [Path(__file__).read_text(encoding="utf-8"), cv2.__version__, PIL.__version__, np.__version__]
+        parts += [Path(__file__).read_text(encoding="utf-8"), cv2.__version__, PIL.__version__, np.__version__, self.font_set]
         source = [self.source.images.tobytes(), self.source.labels.tobytes()] if self.source else []
         return sha256_of(b"\0".join([repr(parts).encode(), *code, *source]))
 
 
-def fonts(labels: Sequence[str], count: int, folder: str, seed: int, cache_dir: Path, say: Say) -> LabelledImages:
+def fonts(
+    labels: Sequence[str], count: int, folder: str, seed: int, cache_dir: Path, say: Say, font_set: str = HANDWRITING
+) -> LabelledImages:
     """So many characters from the faces for training, as many of each label, some drawn by a pen of our own.
 
     Raises:
         DataError: no face has some label, or a font cannot be read.
     """
-    return _made(Order("fonts", count, tuple(labels), _faces(labels, folder, False), seed), cache_dir, say)
+    chosen = _faces(labels, folder, False, font_set)
+    order = Order("fonts", count, tuple(labels), chosen, seed, font_set == HANDWRITING, font_set=font_set)
+    return _made(order, cache_dir, say)
 
 
-def unseen_fonts(labels: Sequence[str], wanted: int, folder: str, cache_dir: Path, say: Say) -> LabelledImages:
+def unseen_fonts(
+    labels: Sequence[str], wanted: int, folder: str, cache_dir: Path, say: Say, font_set: str = HANDWRITING
+) -> LabelledImages:
     """Characters from the held-out faces, for the test; a tenth of those wanted for training, at most 2,000, at least one each.
 
     The same whatever the seed of the recipe.
@@ -104,8 +114,9 @@ def unseen_fonts(labels: Sequence[str], wanted: int, folder: str, cache_dir: Pat
     Raises:
         DataError: no face has some label, or a font cannot be read.
     """
-    faces_apart = _faces(labels, folder, True)
-    return _made(Order("fonts", _unseen_count(labels, wanted), tuple(labels), faces_apart, 0, with_pen=False), cache_dir, say)
+    chosen = _faces(labels, folder, True, font_set)
+    count = _unseen_count(labels, wanted)
+    return _made(Order("fonts", count, tuple(labels), chosen, 0, with_pen=False, font_set=font_set), cache_dir, say)
 
 
 def _unseen_count(labels: Sequence[str], wanted: int) -> int:
@@ -124,21 +135,25 @@ def fields(
     return _made(Order("fields", count, tuple(labels), _faces(labels, folder, False), seed, source=source), cache_dir, say)
 
 
-def outliers(labels: Sequence[str], count: int, folder: str, seed: int, cache_dir: Path, say: Say) -> LabelledImages:
+def outliers(
+    labels: Sequence[str], count: int, folder: str, seed: int, cache_dir: Path, say: Say, font_set: str = HANDWRITING
+) -> LabelledImages:
     """So many images of what is none of the labels: other characters, scribbles, scenes, noise; labelled OUTLIER."""
-    return _made(Order("outliers", count, tuple(labels), _faces(labels, folder, False), seed), cache_dir, say)
+    chosen = _faces(labels, folder, False, font_set)
+    return _made(Order("outliers", count, tuple(labels), chosen, seed, font_set=font_set), cache_dir, say)
 
 
-def unseen_outliers(labels: Sequence[str], wanted: int, folder: str, cache_dir: Path, say: Say) -> LabelledImages:
+def unseen_outliers(
+    labels: Sequence[str], wanted: int, folder: str, cache_dir: Path, say: Say, font_set: str = HANDWRITING
+) -> LabelledImages:
     """As `outliers`, their characters from the held-out faces: for the test, counted as `unseen_fonts` are."""
-    return _made(
-        Order("outliers", _unseen_count(labels, wanted), tuple(labels), _faces(labels, folder, True), 0), cache_dir, say
-    )
+    chosen, count = _faces(labels, folder, True, font_set), _unseen_count(labels, wanted)
+    return _made(Order("outliers", count, tuple(labels), chosen, 0, font_set=font_set), cache_dir, say)
 
 
-def face_digests(folder: str) -> dict[str, str]:
+def face_digests(folder: str, font_set: str = HANDWRITING) -> dict[str, str]:
     """The SHA-256 of each font file by its name."""
-    return {face.path.name: face.digest for face in faces(folder)}
+    return {face.path.name: face.digest for face in faces(folder, font_set)}
 
 
 def others(labels: Sequence[str]) -> str:
@@ -147,9 +162,9 @@ def others(labels: Sequence[str]) -> str:
     return "".join(one for one in string.ascii_letters + string.punctuation if one not in similar)
 
 
-def _faces(labels: Sequence[str], folder: str, is_held_out: bool) -> tuple[Face, ...]:
+def _faces(labels: Sequence[str], folder: str, is_held_out: bool, font_set: str = HANDWRITING) -> tuple[Face, ...]:
     """The faces on one side of the split that have every label."""
-    side = [face for face in faces(folder) if face.is_held_out == is_held_out]
+    side = [face for face in faces(folder, font_set) if face.is_held_out == is_held_out]
     complete = tuple(face for face in side if all(shape(face, label) is not None for label in labels))
     if not complete:
         lacking = [label for label in labels if all(shape(face, label) is None for face in side)]
@@ -279,6 +294,8 @@ def _outlier(order: Order, number: int, generator: np.random.Generator) -> tuple
             continue
         if kind < 0.6:
             character: Shape | None = pen.drawn(pen.scribble(generator), generator)
+        elif order.font_set == PLATES:
+            character = plates.clutter(generator)
         else:
             character = shape(_any(order.faces, generator), str(generator.choice(list(others(order.labels)))))
         if character is not None and (image := _tensor(character, order, generator)) is not None:
@@ -292,7 +309,7 @@ def _tensor(character: Shape, order: Order, generator: np.random.Generator) -> T
     """The character in a random style as the model sees it; None where nothing is left of it."""
     has_neighbours = generator.uniform() < _NEIGHBOUR_SHARE
     neighbours = (_neighbour(order, generator), _neighbour(order, generator)) if has_neighbours else None
-    return _seen(style.picture(character, generator, neighbours))
+    return _seen((plates if order.font_set == PLATES else style).picture(character, generator, neighbours))
 
 
 def _seen(pixels: Pixels) -> Tensor | None:

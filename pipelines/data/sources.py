@@ -37,9 +37,9 @@ def _fonts(recipe: Recipe, cache_dir: Path, say: Say) -> SourceData:
     data, cache = recipe.data, cache_dir / rendered.FOLDER
     if data.fonts < len(recipe.labels):
         raise DataError(f"data.fonts is {data.fonts}; source fonts needs at least one image of each label")
-    train = rendered.fonts(recipe.labels, data.fonts, data.fonts_folder, recipe.seed, cache, say)
-    test = rendered.unseen_fonts(recipe.labels, data.fonts, data.fonts_folder, cache, say)
-    return SourceData(train, test, {"name": "fonts", "faces": rendered.face_digests(data.fonts_folder)})
+    train = rendered.fonts(recipe.labels, data.fonts, data.fonts_folder, recipe.seed, cache, say, data.font_set)
+    test = rendered.unseen_fonts(recipe.labels, data.fonts, data.fonts_folder, cache, say, data.font_set)
+    return SourceData(train, test, {"name": "fonts", "faces": rendered.face_digests(data.fonts_folder, data.font_set)})
 
 
 SOURCES: dict[str, Source] = {"mnist": _mnist, "folder": _folder, "fonts": _fonts}

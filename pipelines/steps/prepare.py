@@ -8,6 +8,7 @@ import numpy as np
 from pipelines import dataset
 from pipelines.data import sources
 from pipelines.data.images import OUTLIER, LabelledImages
+from pipelines.errors import DataError
 from pipelines.progress import say
 from pipelines.recipe import Recipe
 
@@ -24,6 +25,10 @@ def prepare(recipe: Recipe, out_dir: Path, cache_dir: Path = Path(".hcr/data"), 
     recipe = recipe.with_preset(preset)
     source = sources.load(recipe, cache_dir, say)
     train, validation = split(source.train, recipe.data.validation, len(recipe.labels))
+    if not len(validation):
+        raise DataError(
+            "no image can be held out for calibration; at least one label needs 3 different images, better all of them"
+        )
     additions, unseen = _additions(recipe, train, cache_dir)
     parts = {"train": train + additions, "validation": validation, "test": source.test} | unseen
     out_dir.mkdir(parents=True, exist_ok=True)
@@ -54,15 +59,15 @@ def _additions(recipe: Recipe, train: LabelledImages, cache_dir: Path) -> tuple[
     data, labels, cache = recipe.data, recipe.labels, cache_dir / rendered.FOLDER
     added, unseen = LabelledImages(train.images[:0], train.labels[:0]), {}
     if data.fonts and data.source != "fonts":
-        added += rendered.fonts(labels, data.fonts, data.fonts_folder, recipe.seed, cache, say)
-        unseen[dataset.FONTS] = rendered.unseen_fonts(labels, data.fonts, data.fonts_folder, cache, say)
+        added += rendered.fonts(labels, data.fonts, data.fonts_folder, recipe.seed, cache, say, data.font_set)
+        unseen[dataset.FONTS] = rendered.unseen_fonts(labels, data.fonts, data.fonts_folder, cache, say, data.font_set)
     if data.restyled:
         added += rendered.restyled(train, data.restyled, recipe.seed, cache, say)
     if data.fields:
         added += rendered.fields(train, labels, data.fields, data.fonts_folder, recipe.seed, cache, say)
     if data.outliers:
-        added += rendered.outliers(labels, data.outliers, data.fonts_folder, recipe.seed, cache, say)
-        unseen[dataset.OUTLIERS] = rendered.unseen_outliers(labels, data.outliers, data.fonts_folder, cache, say)
+        added += rendered.outliers(labels, data.outliers, data.fonts_folder, recipe.seed, cache, say, data.font_set)
+        unseen[dataset.OUTLIERS] = rendered.unseen_outliers(labels, data.outliers, data.fonts_folder, cache, say, data.font_set)
     return added, unseen
 
 

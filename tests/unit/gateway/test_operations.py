@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
@@ -79,6 +80,21 @@ def test_a_configured_model_without_a_version_is_left_out(server: FakeModelServe
         client = create_app(Settings(models="letters"), model_client).test_client()
 
         assert [model["name"] for model in client.get("/v1/models").get_json()["models"]] == ["digits"]
+
+
+def test_a_model_that_joins_is_listed_without_having_been_asked(server: FakeModelServer, tmp_path: Path) -> None:
+    config = tmp_path / "models.config"
+    with ModelClient(server.address) as model_client:
+        client = create_app(Settings(default_model="other", models_config=str(config)), model_client).test_client()
+        before = client.get("/v1/models").get_json()["models"]
+        config.write_text('model_config_list { config { name: "digits" } }')
+
+        after = client.get("/v1/models").get_json()["models"]
+        config.write_text("model_config_list {")  # broken: model servers go on with what they had, and here nobody fails
+
+        assert client.get("/v1/models").status_code == 200
+    assert before == []
+    assert [model["name"] for model in after] == ["digits"]
 
 
 def test_metrics_count_what_happened(client: FlaskClient, png: bytes) -> None:

@@ -1,6 +1,7 @@
 """POST /v1/read."""
 
 import io
+import json
 
 import cv2
 import numpy as np
@@ -122,6 +123,92 @@ def test_boxes_are_in_pixels_of_the_upright_original(client: FlaskClient, field:
     assert np.abs(boxes / factor - BOXES).max() <= 5
 
 
+PATTERNS = json.dumps({"patterns": {"A": r"0\d0", "LONG": r"\d{9}", "BROKEN": "(", "NUMBER": 7}})
+
+
+def test_a_pattern_that_the_version_carries_is_asked_for_by_its_name(
+    client: FlaskClient, server: FakeModelServer, field_png: bytes
+) -> None:
+    server.publish(1, scores=by_width, card=PATTERNS)
+
+    fitting, long = (ask(client, field_png, pattern=name).get_json() for name in ("@A", "@LONG"))
+    (told,) = [item for item in client.get("/v1/models/digits").get_json()["versions"] if item["version"] == 1]
+
+    assert (fitting["text"], fitting["satisfies"]) == ("010", True)
+    assert long["satisfies"] is False
+    assert told["patterns"] == {"A": r"0\d0", "LONG": r"\d{9}", "BROKEN": "("}
+
+
+def test_the_patterns_are_those_of_the_version_that_answers(
+    client: FlaskClient, server: FakeModelServer, field_png: bytes
+) -> None:
+    server.publish(1, scores=by_width, card=PATTERNS)
+    server.publish(2, scores=by_width, card=json.dumps({"patterns": {"B": r"\d\d\d"}}))
+
+    assert ask(client, field_png, pattern="@B").status_code == 400
+    assert ask(client, field_png, pattern="@B", version=2).get_json()["satisfies"] is True
+
+
+@pytest.mark.parametrize(
+    ("card", "known"),
+    [(PATTERNS, "it carries A, BROKEN, LONG"), ('{"patterns": []}', "it carries none"), ("[]", "it carries none")],
+)
+def test_an_unknown_pattern_is_answered_with_those_that_there_are(
+    client: FlaskClient, server: FakeModelServer, field_png: bytes, card: str, known: str
+) -> None:
+    server.publish(1, scores=by_width, card=card)
+
+    answer = ask(client, field_png, pattern="@XX")
+
+    assert answer.status_code == 400
+    assert answer.get_json()["code"] == "invalid_request"
+    assert answer.get_json()["detail"] == f"/pattern: Model digits version 1 has no pattern 'XX'; {known}."
+    assert answer.get_json()["errors"][0]["pointer"] == "/pattern"
+
+
+def test_a_broken_pattern_of_a_version_is_the_models_fault(
+    client: FlaskClient, server: FakeModelServer, field_png: bytes
+) -> None:
+    server.publish(1, scores=by_width, card=PATTERNS)
+
+    answer = ask(client, field_png, pattern="@BROKEN")
+
+    assert (answer.status_code, answer.get_json()["code"]) == (503, "model_unavailable")
+
+
+def test_the_sign_before_a_name_can_be_meant_itself(client: FlaskClient, field_png: bytes) -> None:
+    body = ask(client, field_png, pattern=r"\@?010").get_json()
+
+    assert (body["text"], body["satisfies"]) == ("010", True)
+
+
+def test_a_version_for_panels_reads_what_stands_in_a_frame(client: FlaskClient, server: FakeModelServer) -> None:
+    board = np.full((100, 300), 225, np.uint8)
+    cv2.rectangle(board, (2, 2), (297, 97), 30, 3)
+    for x in (70, 230):
+        cv2.ellipse(board, (x, 50), (18, 28), 0, 0, 360, 25, 7, cv2.LINE_AA)
+    cv2.line(board, (150, 22), (150, 78), 25, 7, cv2.LINE_AA)
+    plate = encoded(cv2.copyMakeBorder(board, 9, 9, 9, 9, cv2.BORDER_CONSTANT, value=60))
+    server.publish(1, scores=by_width, card='{"field": "panel"}')
+
+    body = ask(client, plate, length=3).get_json()
+
+    boxes = [item["box"] for item in body["lines"][0]["characters"]]
+    assert body["text"] == "010"
+    assert all(abs(box[1] - 29) < 8 and abs(box[3] - 60) < 12 for box in boxes)
+
+
+def test_a_charset_and_a_pattern_mean_composed_characters(
+    client: FlaskClient, server: FakeModelServer, field_png: bytes
+) -> None:
+    server.publish(1, labels=("\u00f1", "ch", *"23456789"), scores=by_width)
+    decomposed = "n\u0303"
+
+    body = ask(client, field_png, charset=f"{decomposed}ch", pattern=f"{decomposed}ch{decomposed}").get_json()
+
+    assert (body["text"], body["satisfies"]) == ("\u00f1ch\u00f1", True)
+
+
 @pytest.mark.parametrize(
     "option",
     [
@@ -130,6 +217,8 @@ def test_boxes_are_in_pixels_of_the_upright_original(client: FlaskClient, field:
         {"length": 1000},
         {"pattern": "(a|b)"},
         {"pattern": ""},
+        {"pattern": "@"},
+        {"pattern": "@A B"},
         {"charset": ""},
         {"charset": 7},
         {"check": "crc32"},

@@ -21,7 +21,8 @@ from tests.fakes import FakeModelServer
 from tfserving.errors import RepositoryError
 from tfserving.repository import Repository
 
-COMMANDS = ["up", "train", "submit", "serve", "predict", "read", "evaluate", "models", "promote", "rollback", "prune"]
+COMMANDS = ["up", "train", "new-recipe", "submit", "serve", "predict", "read", "evaluate"]
+COMMANDS += ["models", "promote", "rollback", "prune"]
 
 
 @pytest.fixture
@@ -303,3 +304,9 @@ def test_a_character_is_drawn_beside_its_probabilities() -> None:
     assert "██" in picture[5]
     assert "→ 1 ██████████████████" in text
     assert "25.00%" in text
+
+
+def test_wide_and_long_labels_keep_the_bars_in_line() -> None:
+    lines = bars({"ㄱ": 0.5, "ch": 0.25, "é": 0.25}, "ch")
+
+    assert [line.index("█") + ("ㄱ" in line) for line in lines] == [5, 5, 5]

@@ -7,19 +7,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.data.faces import BUNDLED, GLYPH_SIZE, Face, faces, shape
+from pipelines.data.faces import BUNDLED, FONT_SETS, GLYPH_SIZE, PLATES, Face, faces, shape
 from pipelines.errors import DataError
 
 
-def test_every_bundled_font_is_listed_with_a_licence_that_is_there() -> None:
-    rows = re.findall(r"^\| (\S+\.woff2) \|.*\]\((licences/\S+)\)", (BUNDLED / "LICENSES.md").read_text(encoding="utf-8"), re.M)
+@pytest.mark.parametrize("font_set", FONT_SETS)
+def test_every_bundled_font_is_listed_with_a_licence_that_is_there(font_set: str) -> None:
+    folder = FONT_SETS[font_set]
+    rows = re.findall(r"^\| (\S+\.woff2) \|.*\]\((licences/\S+)\)", (folder / "LICENSES.md").read_text(encoding="utf-8"), re.M)
 
-    assert sorted(name for name, _ in rows) == [face.path.name for face in faces()]
-    assert {licence for _, licence in rows} == {f"licences/{path.name}" for path in (BUNDLED / "licences").iterdir()}
+    assert sorted(name for name, _ in rows) == [face.path.name for face in faces(font_set=font_set)]
+    assert {licence for _, licence in rows} == {f"licences/{path.name}" for path in (folder / "licences").iterdir()}
 
 
 def test_the_bundled_fonts_are_small() -> None:
     assert sum(path.stat().st_size for path in BUNDLED.rglob("*") if path.is_file()) <= 2_000_000
+    assert sum(path.stat().st_size for path in FONT_SETS[PLATES].rglob("*") if path.is_file()) <= 200_000
 
 
 def test_both_sides_of_the_split_have_fonts() -> None:

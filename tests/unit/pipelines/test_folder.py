@@ -7,6 +7,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from pipelines.data import folder
+from pipelines.data.pictures import folder_name
 from pipelines.errors import DataError
 
 
@@ -81,6 +82,27 @@ def test_a_label_without_pictures_is_refused(pictures: Path, labels: list[str], 
 
     with pytest.raises(DataError, match=complaint):
         folder.load(pictures, labels, 0.2, print)
+
+
+def test_folders_of_one_label_are_one(pictures: Path) -> None:
+    for number in range(3):
+        draw(pictures / "a\u0308" / f"{number}.png", 30 + number)
+
+    assert len(folder.load(pictures, ["ä", "/"], 0.2, print).train) == 16 + 4 + 2
+
+
+@pytest.mark.parametrize("label", ["/", "..", ".", "a/b", "50%", "ä"])
+def test_a_label_is_its_own_folders_and_no_other(tmp_path: Path, label: str) -> None:
+    for number in range(3):
+        draw(tmp_path / "loose" / f"{number}.png", number)
+    (tmp_path / "pictures" / "b").mkdir(parents=True)
+
+    with pytest.raises(DataError, match="has no folder"):
+        folder.load(tmp_path / "pictures", [label, "b"], 0.2, print)
+    for number in range(3):
+        draw(tmp_path / "pictures" / folder_name(label) / f"{number}.png", number)
+        draw(tmp_path / "pictures" / "b" / f"{number}.png", 9 + number)
+    assert len(folder.load(tmp_path / "pictures", [label, "b"], 0.2, print).train) == 4
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:

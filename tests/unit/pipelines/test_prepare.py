@@ -13,7 +13,8 @@ from pipelines.steps.prepare import prepare, split
 def recipe_of_fonts(*changes: tuple[str, str]) -> Recipe:
     """The digits from fonts alone, 200 of them, with the changes."""
     content = (FOLDER / "digits.toml").read_text(encoding="utf-8")
-    for old, new in [('"mnist"', '"fonts"'), ("fonts = 16_000", "fonts = 200"), ("8_000", "30"), ("3_000", "20"), *changes]:
+    counts = [("fonts = 20_000", "fonts = 200"), ("restyled = 8_000", "restyled = 30"), ("fields = 30_000", "fields = 40")]
+    for old, new in [('"mnist"', '"fonts"'), *counts, ("outliers = 5_000", "outliers = 20"), *changes]:
         assert old in content
         content = content.replace(old, new, 1)
     return parse_recipe(content, "test")
@@ -48,11 +49,12 @@ def test_fonts_alone_are_a_source(tmp_path: Path) -> None:
     manifest = prepare(recipe_of_fonts(), tmp_path / "data", tmp_path / "cache")
 
     train = dataset.read_part(tmp_path / "data", "train")
-    assert (train.labels == OUTLIER).sum() == manifest["counts"]["train"][""] == 20
-    assert len(train) == 190 + 30 + 20
+    assert 20 <= (train.labels == OUTLIER).sum() == manifest["counts"]["train"][""] < 20 + 40
+    assert len(train) == 190 + 30 + 40 + 20
     for part in ("validation", "test"):
         assert set(dataset.read_part(tmp_path / "data", part).labels) == set(range(10))
     assert not dataset.has_part(tmp_path / "data", dataset.FONTS)
+    assert set(dataset.read_part(tmp_path / "data", dataset.OUTLIERS).labels) == {OUTLIER}
 
 
 def test_preparing_again_from_the_cache_gives_the_same(tmp_path: Path) -> None:
@@ -66,6 +68,17 @@ def test_too_few_images_for_the_labels_are_refused(tmp_path: Path) -> None:
         prepare(recipe_of_fonts(("fonts = 200", "fonts = 5")), tmp_path / "data", tmp_path / "cache")
 
 
+def test_without_an_image_to_hold_out_nothing_is_prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipelines.data import sources
+
+    def one_each(*_: object) -> sources.SourceData:
+        return sources.SourceData(labelled(*range(10)), labelled(*range(10)), {"name": "few"})
+
+    monkeypatch.setitem(sources.SOURCES, "mnist", one_each)
+    with pytest.raises(DataError, match="at least one label needs 3 different images"):
+        prepare(recipe_of_fonts(('"fonts"', '"mnist"')), tmp_path / "data", tmp_path / "cache")
+
+
 def test_fonts_beside_a_source_come_with_a_part_of_unseen_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from pipelines.data import sources
 
@@ -77,6 +90,6 @@ def test_fonts_beside_a_source_come_with_a_part_of_unseen_ones(tmp_path: Path, m
 
     prepare(recipe, tmp_path / "data", tmp_path / "cache")
 
-    assert len(dataset.read_part(tmp_path / "data", "train")) == 10 + 200 + 20
+    assert len(dataset.read_part(tmp_path / "data", "train")) == 10 + 200 + 40 + 20
     assert len(dataset.read_part(tmp_path / "data", dataset.FONTS)) == 20
     assert len(dataset.read_part(tmp_path / "data", "test")) == 10

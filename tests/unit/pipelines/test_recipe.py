@@ -57,15 +57,27 @@ def test_an_unknown_recipe_is_answered_with_those_that_exist() -> None:
         ('"0", "1"', '"1", "1"', r"mine: labels is \['1', '1'.*different"),
         ('"0", "1"', '0, "1"', r"mine: labels is .*; expected a list of at least two different, non-empty strings"),
         ("accuracy = 0.99", "accuracy = 99", r"mine: gates\.accuracy is 99; expected a number from 0 to 1"),
-        ("[24, 48, 96]", "[24, 48]", r"presets\.default\.network\.channels is \[24, 48\]; expected a list of 3 whole numbers"),
+        ("[32, 64, 128]", "[32, 64]", r"presets\.default\.network\.channels is \[32, 64\]; expected a list of 3 whole numbers"),
         ("[augmentation]", "[augmentations]", r"mine: \[augmentation\] is missing"),
         ('name = "digits"', 'name = "../digits"', r"mine: name is '\.\./digits'; expected a string that matches"),
         ("averaging = false", "averaging = 0", r"averaging is 0; expected true or false"),
+        ('"0", "1"', '"a\\n", "1"', r"mine: labels is .* without control characters"),
+        ('"0", "1"', '"\u00f1", "n\u0303", "1"', r"mine: labels is .*different"),
+        ("[gates]", "[patterns]\nDE = '('\n[gates]", r"mine: patterns\.DE: the pattern holds '\('"),
+        ("[gates]", "[patterns]\nDE = 7\n[gates]", r"mine: patterns\.DE is 7; expected a pattern"),
+        ("[gates]", "[patterns]\n'D E' = '.'\n[gates]", r"mine: patterns\.D E: a name has up to 32 letters"),
+        ("seed = 1", "seed = 1\npatterns = 7", r"mine: patterns is 7; expected a table"),
+        ("seed = 1", "seed = 1\nfield = 'road'", r"mine: field is 'road'; expected one of paper, panel"),
+        (
+            "validation = 0.05",
+            "validation = 0.05\nfont_set = 'x'",
+            r"data\.font_set is 'x'; expected one of handwriting, plates",
+        ),
         ("[gates]", "[gates", r"mine: no TOML: .*line"),
         (
             "[presets.default]",
             "[presets.default]\nspeed = 1",
-            r"mine: presets\.default: .*expected tables among network, training, augmentation",
+            r"mine: presets\.default: .*expected tables among data, network, training, augmentation",
         ),
     ],
 )
@@ -74,6 +86,12 @@ def test_a_wrong_value_is_named_with_what_is_accepted(old: str, new: str, compla
 
     with pytest.raises(RecipeError, match=complaint):
         parse_recipe(DIGITS.replace(old, new, 1), "mine")
+
+
+def test_labels_are_composed() -> None:
+    recipe = parse_recipe(DIGITS.replace('"0", "1"', '"n\u0303", "ch"', 1), "mine")
+
+    assert recipe.labels[:2] == ("\u00f1", "ch")
 
 
 def test_an_unknown_preset_is_answered_with_those_that_exist() -> None:

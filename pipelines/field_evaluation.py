@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from handwriting.errors import ImageError, NoInk
-from handwriting.image import FIELD_SIZE, open_image
+from handwriting.image import FIELD_SIZE, Pixels, open_image
+from handwriting.panel import segmenter
+from handwriting.preprocess import Polarity
 from handwriting.reading import Reading, read
-from handwriting.segment import Box, Line, segment
+from handwriting.segment import Box, Line
 from pipelines.data.pictures import Picture, Unread, unread_for
 from pipelines.metrics import Scores, binned, calibration_error, wilson_interval
 from pipelines.scorer import Scorer
@@ -177,7 +179,7 @@ def edit_distance(one: str, other: str) -> int:
 
 def _read_together(scorer: Scorer, pictures: Sequence[Picture]) -> Iterator[FieldAnswer | Unread]:
     """What is read on each picture, in their order; the model is asked once."""
-    cuts = [_cut(picture) for picture in pictures]
+    cuts = [_cut(picture, segmenter(scorer.field)) for picture in pictures]
     all_lines = [line for cut in cuts if isinstance(cut, _Cut) for line in cut.lines]
     if all_lines:
         tensors = np.stack([hypothesis.tensor for line in all_lines for hypothesis in line.hypotheses])
@@ -187,10 +189,10 @@ def _read_together(scorer: Scorer, pictures: Sequence[Picture]) -> Iterator[Fiel
         yield _answer(cut, [next(scores) for _ in cut.lines], scorer) if isinstance(cut, _Cut) else cut
 
 
-def _cut(picture: Picture) -> _Cut | Unread:
+def _cut(picture: Picture, segment: Callable[[Pixels, Polarity], tuple[Line, ...]]) -> _Cut | Unread:
     try:
         pixels = open_image(picture.path.read_bytes()).decode(FIELD_SIZE)
-        return _Cut(picture, segment(pixels), (pixels.shape[1], pixels.shape[0]))
+        return _Cut(picture, segment(pixels, "auto"), (pixels.shape[1], pixels.shape[0]))
     except (ImageError, OSError) as error:
         return unread_for(picture, error)
 

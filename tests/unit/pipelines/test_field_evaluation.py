@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,10 +15,19 @@ from gateway.metrics import Metrics, Stages
 from gateway.reader import FieldOptions, Reader
 from gateway.recognizer import Options
 from handwriting.constraint import Constraint
-from pipelines import fields
+from pipelines import field_evaluation
 from pipelines.evaluation import FolderEvaluation, evaluate_folder
+from pipelines.field_evaluation import (
+    FieldEvaluation,
+    by_source,
+    edit_distance,
+    lengths,
+    mean,
+    pooled,
+    unknown_characters,
+    worst_errors,
+)
 from pipelines.field_report import field_rows
-from pipelines.fields import FieldEvaluation, by_source, edit_distance, lengths, mean, pooled, unknown_characters, worst_errors
 from pipelines.metrics import Scores
 from pipelines.picture_report import left_out_rows, verdict, write_picture_report
 
@@ -91,6 +101,12 @@ def test_what_is_read_is_what_the_gateway_answers(evaluation: FieldEvaluation) -
 
         def __init__(self) -> None:
             pass
+
+        def resolve(self, model: str, version: int | str | None, deadline: Deadline) -> int:
+            return 1
+
+        def card_of(self, model: str, version: int, deadline: Deadline) -> dict[str, Any]:
+            return CARD
 
         def scores_by_class(
             self, images: NDArray[np.uint8], model: str, version: int | str | None, deadline: Deadline
@@ -186,7 +202,7 @@ def test_the_model_is_asked_once_for_many_fields_and_each_is_told(folder: Path) 
 
 def test_answers_are_the_same_however_many_are_asked_at_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     together = evaluate_folder(Path("version"), CARD, folder, ignore, rings_and_crosses).fields
-    monkeypatch.setattr(fields, "_AT_ONCE", 1)
+    monkeypatch.setattr(field_evaluation, "_AT_ONCE", 1)
     apart = evaluate_folder(Path("version"), CARD, folder, ignore, rings_and_crosses).fields
 
     assert apart == together
