@@ -100,7 +100,7 @@ def evaluate_pictures(
     """
     classes, thresholds = _classes(version, card)
     found = pictures.find(folder)
-    index_of = {unicodedata.normalize("NFC", label): index for index, label in enumerate(classes)}
+    index_of = _index_of(classes, card)
     known = [picture for picture in found.pictures if picture.label in index_of]
     if not known:
         labels = sorted({picture.label for picture in found.pictures})
@@ -182,6 +182,13 @@ def _figures(evaluation: PictureEvaluation, name: str, source: str | None) -> Fi
 def _sources(evaluation: PictureEvaluation) -> list[str]:
     unread = [item.picture for item in evaluation.unread]
     return sorted({picture.source for picture in (*evaluation.pictures, *unread)})
+
+
+def _index_of(classes: Sequence[str], card: Card) -> dict[str, int]:
+    """For each label of a picture, in Unicode's composed form, the class: its own, or that which it is merged into."""
+    merged = card.get("merged", {})
+    characters = {other: index for index, label in enumerate(classes) for other in (label, *merged.get(label, ()))}
+    return {unicodedata.normalize("NFC", character): index for character, index in characters.items()}
 
 
 def _classes(version: Path, card: Card) -> tuple[tuple[str, ...], NDArray[np.float32]]:

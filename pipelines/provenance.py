@@ -28,6 +28,7 @@ def draft_card(
     return {
         "name": recipe.name,
         "labels": list(recipe.labels),
+        "merged": {label: list(others) for label, others in recipe.merged.items()},
         "recipe": {"sha256": sha256_of(recipe.text.encode()), "text": recipe.text},
         "preset": preset,
         "seed": seed,

@@ -4,13 +4,15 @@ A preset is the recipe's `[network]`, `[training]` and `[augmentation]` with wha
 """
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from pipelines.data.omniglot import ALPHABETS
 from pipelines.data.sources import SOURCES
 from pipelines.errors import RecipeError
-from pipelines.schema import boolean, build, choice, integer, number, numbers, text
+from pipelines.schema import boolean, build, choice, integer, number, numbers, table_of_texts, text
 
 FOLDER = Path(__file__).with_name("recipes")
 _CHANGEABLE = ("network", "training", "augmentation")
@@ -22,11 +24,19 @@ class Data:
 
     source: str = choice(SOURCES)
     folder: str = text(default="")
-    """Source `folder`: the folder of folders, relative to the working directory."""
+    """Source `folder`: the folder of folders; source `idx`: that of the files. Relative to the working directory."""
+    alphabet: str = choice(("", *ALPHABETS), default="")
+    """Source `omniglot`: one of its alphabets."""
+    idx: str = text(default="", pattern=r"[\w.-]*")
+    """Source `idx`: what its files' names begin with, such as `emnist-letters`; nothing for names as MNIST's."""
+    transposed: bool = boolean(default=False)
+    """Source `idx`: whether rows and columns are exchanged in the files; known of EMNIST's."""
+    sha256: Mapping[str, str] = table_of_texts(r"[0-9a-f]{64}")
+    """Source `idx`: for names of files, uncompressed, the digest that each must have."""
     validation: float = number(0.001, 0.5)
-    """Share of the training images that is held out for calibration and thresholds."""
+    """Share of the training images (source `omniglot`: of the writers) that is held out for calibration and thresholds."""
     test: float = number(0.01, 0.9, default=0.15)
-    """Share for the test where the source has no test set of its own."""
+    """Share for the test where the source has no test set of its own; source `omniglot`: of the writers."""
     fonts: int = integer(0, 10_000_000, default=0)
     """How many characters rendered from handwriting fonts join the training images."""
     fonts_folder: str = text(default="")
@@ -99,6 +109,8 @@ class Recipe:
     name: str
     """Also the model's name."""
     labels: tuple[str, ...]
+    merged: dict[str, tuple[str, ...]]
+    """For some labels the other characters that are read as the label."""
     seed: int
     keep: float
     """The share of a class's right answers that its rejection threshold keeps."""
@@ -107,6 +119,12 @@ class Recipe:
     presets: dict[str, Preset]
     text: str
     """The TOML that it was read from."""
+
+    @property
+    def characters(self) -> dict[str, int]:
+        """Every character that is read as a label, with the label's index: the labels in order, then what is merged."""
+        index_of = {label: index for index, label in enumerate(self.labels)}
+        return index_of | {other: index_of[label] for label, others in self.merged.items() for other in others}
 
     def preset(self, name: str) -> Preset:
         """The preset of that name.
@@ -155,9 +173,11 @@ def parse_recipe(content: str, source: str) -> Recipe:
         raise RecipeError(f"{source}: no TOML: {error}") from None
     presets = _pop_tables(table, "presets", source)
     common = {key: _pop_tables(table, key, source) for key in _CHANGEABLE}
+    merged = table.pop("merged", {})
     head = build(_Head, {key: value for key, value in table.items() if key not in ("data", "gates")}, source, "")
     return Recipe(
         **{field.name: getattr(head, field.name) for field in fields(head)},
+        merged=_merged(merged, head.labels, source),
         data=build(Data, table.get("data", {}), source, "data."),
         gates=build(Gates, table.get("gates", {}), source, "gates."),
         presets={name: _preset(name, changes, common, source) for name, changes in presets.items()},
@@ -178,6 +198,25 @@ def _pop_tables(table: dict[str, Any], key: str, source: str) -> dict[str, Any]:
     if not isinstance(value, dict) or not value:
         raise RecipeError(f"{source}: [{key}] is missing or no table")
     return value
+
+
+def _merged(table: Any, labels: tuple[str, ...], source: str) -> dict[str, tuple[str, ...]]:
+    """The characters merged into labels; each is read as one label only."""
+    if not isinstance(table, dict):
+        raise RecipeError(f"{source}: merged is {table!r}; expected a table of labels, each with a list of characters")
+    taken = set(labels)
+    for label, others in table.items():
+        if label not in labels:
+            raise RecipeError(f"{source}: merged.{label}: no such label; labels are {', '.join(labels)}")
+        if not isinstance(others, list) or not all(isinstance(one, str) and one for one in others):
+            raise RecipeError(f"{source}: merged.{label} is {others!r}; expected a list of non-empty strings")
+        for other in others:
+            if other in taken:
+                raise RecipeError(
+                    f"{source}: merged.{label}: {other!r} is a label or merged already; expected another character"
+                )
+            taken.add(other)
+    return {label: tuple(others) for label, others in table.items()}
 
 
 def _preset(name: str, changes: Any, common: dict[str, Any], source: str) -> Preset:

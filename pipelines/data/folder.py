@@ -8,7 +8,7 @@ Each picture goes through the same preprocessing as what a client sends.
 """
 
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +29,12 @@ Picture = tuple[str, NDArray[np.uint8]]
 """The digest of the file and the character as the model sees it."""
 
 
-def load(folder: Path, labels: Sequence[str], test_fraction: float, say: Say) -> SourceData:
+def load(
+    folder: Path, labels: Sequence[str], test_fraction: float, say: Say, merged: Mapping[str, Sequence[str]] | None = None
+) -> SourceData:
     """The pictures of every label; of each label's, in the order of their digests, the first are for the test.
+
+    A label's pictures also lie in the folders of the characters that are merged into it.
 
     So the split depends on nothing but the pictures, equal pictures never lie on both sides, and each label is on both.
 
@@ -43,7 +47,9 @@ def load(folder: Path, labels: Sequence[str], test_fraction: float, say: Say) ->
     train: list[tuple[int, Picture]] = []
     test: list[tuple[int, Picture]] = []
     for index, label in enumerate(labels):
-        pictures = _pictures(folders.pop(unicodedata.normalize("NFC", label), folder / label), label, say)
+        others = [folders.pop(unicodedata.normalize("NFC", one), None) for one in (merged or {}).get(label, ())]
+        own = folders.pop(unicodedata.normalize("NFC", label), None if any(others) else folder / label)
+        pictures = _pictures([one for one in (own, *others) if one], label, say)
         split = min(len(pictures) - 1, max(1, round(len(pictures) * test_fraction)))
         test += [(index, picture) for picture in pictures[:split]]
         train += [(index, picture) for picture in pictures[split:]]
@@ -53,11 +59,12 @@ def load(folder: Path, labels: Sequence[str], test_fraction: float, say: Say) ->
     return SourceData(_stacked(train), _stacked(test), {"name": "folder", "digest": _digest([*train, *test])})
 
 
-def _pictures(folder: Path, label: str, say: Say) -> list[Picture]:
+def _pictures(folders: list[Path], label: str, say: Say) -> list[Picture]:
     """The label's readable pictures without duplicates, in the order of their digests."""
+    folder = folders[0]
     if not folder.is_dir():
         raise DataError(f"label {label!r} has no folder {folder}")
-    files = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES]
+    files = [path for one in folders for path in sorted(one.iterdir()) if path.suffix.lower() in SUFFIXES]
     contents = {sha256_of(content): (path, content) for path in files for content in [path.read_bytes()]}
     pictures, refused = [], []
     for digest, (path, content) in sorted(contents.items()):

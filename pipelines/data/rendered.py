@@ -38,8 +38,51 @@ LOOKALIKES = {
     "7": "TF?",
     "8": "B&%",
     "9": "gqPae",
+    "a": "@",
+    "b": "6",
+    "c": "(<[{",
+    "g": "69",
+    "h": "n",
+    "i": "|;:!/\\",
+    "j": ";]",
+    "l": "|!/\\`',.-_[](){}",
+    "n": "^",
+    "s": "$",
+    "t": "+f",
+    "v": "^<>",
+    "w": "~",
+    "x": "+",
+    "z": "~3",
+    "A": "^",
+    "E": "{",
+    "J": "])",
+    "L": "<",
+    "ㄱ": "7>])",
+    "ㄴ": "L<_[",
+    "ㄷ": "CEGc[({<",
+    "ㄹ": "2ZzERr&",
+    "ㅁ": "oODQ0@#",
+    "ㅂ": "uUHbV",
+    "ㅅ": "^AnxXhkK",
+    "ㅇ": "oOQDac069&@",
+    "ㅈ": "XxTzZI",
+    "ㅊ": "XxzZ",
+    "ㅋ": "F7>}3",
+    "ㅌ": "EeFCt",
+    "ㅍ": "IHTn#=",
+    "ㅎ": "8&oO6bd",
+    "ㅏ": "ltkhrKF+|",
+    "ㅑ": "FEktK",
+    "ㅓ": "tdyHJ+4{",
+    "ㅕ": "3}]J",
+    "ㅗ": "LltdJ+_",
+    "ㅛ": "uUwW_",
+    "ㅜ": "Tt7+YyJ",
+    "ㅠ": "nTMm",
+    "ㅡ": "-_~=",
+    "ㅣ": "IiLlJj1|!/\\()[]'`,.\"{};:",
 }
-"""For a label the characters that some people write as others write it; never outliers beside it."""
+"""For a label the characters that some people write as others write it; never outliers beside it, nor it beside them."""
 
 FOLDER = "rendered"
 """The folder in the cache."""
@@ -116,7 +159,8 @@ def face_digests(folder: str) -> dict[str, str]:
 def others(labels: Sequence[str]) -> str:
     """The ASCII characters that are no label and look like none."""
     similar = {other for label in labels for other in LOOKALIKES.get(label, "") + label.upper() + label.lower()}
-    return "".join(one for one in string.ascii_letters + string.punctuation if one not in similar)
+    similar |= {one for one, others in LOOKALIKES.items() if any(label in others for label in labels)}
+    return "".join(one for one in string.ascii_letters + string.digits + string.punctuation if one not in similar)
 
 
 def _faces(labels: Sequence[str], folder: str, is_held_out: bool) -> tuple[Face, ...]:

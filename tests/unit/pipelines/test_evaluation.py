@@ -99,6 +99,17 @@ def test_labels_that_the_model_does_not_know_are_counted_and_named(evaluation: P
     ]
 
 
+def test_a_character_that_is_merged_into_a_label_is_known(folder: Path) -> None:
+    card = CARD | {"merged": {"ä": ["Ä", "/"]}}
+
+    evaluation = evaluate_pictures(Path("version"), card, folder, ignore, lambda _, images: np.full((len(images), 2), 0.5))
+
+    assert evaluation.unknown == {}
+    assert [
+        int(label) for label, picture in zip(evaluation.labels, evaluation.pictures, strict=True) if picture.label == "/"
+    ] == [0]
+
+
 def test_errors_come_the_most_confident_first(evaluation: PictureEvaluation) -> None:
     assert [evaluation.pictures[index].name for index in worst_errors(evaluation)] == ["photo/ä/2.png", "photo/木/1.jpg"]
     assert confusions(evaluation) == [("ä", "木", 1), ("木", "ä", 1)]
