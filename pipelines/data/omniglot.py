@@ -54,33 +54,42 @@ def find(folder: str) -> Path | None:
 def load(path: Path, alphabet: str, characters: Mapping[str, int], validation: float, test: float) -> Writers:
     """The alphabet's drawings as the model sees them, for each character the label's index; others are left out.
 
-    `validation` and `test` are shares of the writers, each at least one. Which writer is where depends on the shares alone.
+    `validation` and `test` are shares of the writers, each at least one.
 
     Raises:
         DataError: not the original file, or too few writers for three parts.
     """
     drawings = read(path)[alphabet]
-    order = np.random.default_rng(0).permutation(len(drawings[0]))
-    test_count, validation_count = (max(1, round(len(order) * share)) for share in (test, validation))
-    if test_count + validation_count >= len(order):
+    chosen = writers(len(drawings[0]), validation, test)
+    parts = {part: of_writers(drawings, alphabet, characters, numbers) for part, numbers in chosen.items()}
+    return Writers(**parts, counts={part: len(numbers) for part, numbers in chosen.items()})
+
+
+def writers(count: int, validation: float, test: float) -> dict[str, list[int]]:
+    """For each part the numbers of its writers; which writer is where depends on the shares alone.
+
+    Raises:
+        DataError: none is left to train on.
+    """
+    order = np.random.default_rng(0).permutation(count)
+    test_count, validation_count = (max(1, round(count * share)) for share in (test, validation))
+    if test_count + validation_count >= count:
         raise DataError(
-            f"Omniglot: data.test {test:g} and data.validation {validation:g} leave none of {len(order)} writers to train on"
+            f"Omniglot: data.test {test:g} and data.validation {validation:g} leave none of {count} writers to train on"
         )
     chosen = np.split(order, [test_count, test_count + validation_count])
-    names = ("test", "validation", "train")
-    parts = {name: of_writers(drawings, alphabet, characters, part.tolist()) for name, part in zip(names, chosen, strict=True)}
-    return Writers(**parts, counts={name: len(part) for name, part in zip(names, chosen, strict=True)})
+    return {part: sorted(numbers.tolist()) for part, numbers in zip(("test", "validation", "train"), chosen, strict=True)}
 
 
 def of_writers(
-    drawings: list[list[NDArray[np.uint8]]], alphabet: str, characters: Mapping[str, int], writers: list[int]
+    drawings: list[list[NDArray[np.uint8]]], alphabet: str, characters: Mapping[str, int], numbers: list[int]
 ) -> LabelledImages:
-    """What those writers drew of the characters, as the model sees it."""
+    """What the writers with those numbers drew of the characters, as the model sees it."""
     from handwriting.preprocess import to_tensor  # needs OpenCV
 
     images, labels = [], []
     for character, by_writer in zip(ALPHABETS[alphabet], drawings, strict=True):
-        for writer in writers:
+        for writer in numbers:
             if character in characters:
                 images.append(to_tensor(by_writer[writer]))
                 labels.append(characters[character])
