@@ -88,7 +88,7 @@ FOLDER = "rendered"
 """The folder in the cache."""
 
 _CHUNK = 500
-_KEPT = 4
+_KEPT = 8
 _MOST_UNSEEN = 2000
 _PEN_SHARE = 0.4
 _NEIGHBOUR_SHARE = 0.15
