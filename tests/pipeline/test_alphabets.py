@@ -36,8 +36,9 @@ def recipe() -> Recipe:
         ("[data]", '[merged]\n"ㅁ" = ["ㅂ", "ㅍ"]\n\n[data]'),
         ('source = "omniglot"', 'source = "fonts"'),
         ("fonts = 30_000", "fonts = 300"),
+        ("restyled = 8_000\n", ""),
         ("outliers = 3_000", "outliers = 12"),
-        ("epochs = 6", "epochs = 5"),
+        ("epochs = 9", "epochs = 5"),
         ("channels = [24, 48, 96]", "channels = [8, 16, 16]"),
         ("batch = 128", "batch = 16"),
     ]

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.data import idx, idx_files
+from pipelines.data import idx, idx_files, sources
 from pipelines.data.idx_files import Files
 from pipelines.errors import DataError
 from pipelines.files import sha256_of
+from pipelines.recipe import Recipe, load_recipe, parse_recipe
 
 AB = {"a": 0, "A": 0, "b": 1, "B": 1}
 
@@ -159,3 +160,38 @@ def test_many_images_keep_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(idx_files, "_CHUNK", 3)
 
     np.testing.assert_array_equal(idx_files.preprocessed(images)[0], alone)
+
+
+def letters_of_emnist() -> Recipe:
+    """The recipe `letters`, from EMNIST instead of Omniglot: the two lines that a user changes."""
+    content = load_recipe("letters").text
+    for old, new in (('source = "omniglot"', 'source = "idx"'), ('alphabet = "Latin"', 'idx = "emnist-letters"')):
+        assert old in content
+        content = content.replace(old, new, 1)
+    return parse_recipe(content, "test")
+
+
+def test_a_recipe_of_letters_takes_emnist_from_the_folder_that_the_environment_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, "emnist-letters-", bars(52), [number % 26 + 1 for number in range(52)])
+    monkeypatch.setenv(idx_files.FOLDER_VARIABLE, str(tmp_path))
+    data = sources.load(letters_of_emnist(), tmp_path / "cache", print)
+
+    assert np.bincount(data.train.labels).tolist() == [2] * 26
+    assert sorted(data.origin["files"]) == sorted(path.name for path in tmp_path.glob("emnist-*"))
+
+
+def test_a_label_that_the_files_lack_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, "emnist-letters-", bars(25), list(range(1, 26)))
+    monkeypatch.setenv(idx_files.FOLDER_VARIABLE, str(tmp_path))
+
+    with pytest.raises(DataError, match="train: no images of label 'z'"):
+        sources.load(letters_of_emnist(), tmp_path / "cache", print)
+
+
+def test_a_recipe_without_a_folder_is_told_where_to_name_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(idx_files.FOLDER_VARIABLE, raising=False)
+
+    with pytest.raises(DataError, match=r"source idx needs the folder of its files: data\.folder, or HCR_DATA_DIR"):
+        sources.load(letters_of_emnist(), tmp_path / "cache", print)
