@@ -78,6 +78,8 @@ def load(files: Files, characters: Mapping[str, int], labels: Sequence[str], say
     for part in ("train", "test"):
         images, numbers = (read(part, kind, digests) for kind in ("images-idx3-ubyte", "labels-idx1-ubyte"))
         parts[part] = _labelled(images, numbers, names, characters, files, part, say)
+    if unread := sorted(set(files.sha256) - set(digests)):
+        raise DataError(f"data.sha256 names {unread[0]}, which is not read; read are {', '.join(digests)}")
     return SourceData(parts["train"], parts["test"], {"name": "idx", "files": digests})
 
 

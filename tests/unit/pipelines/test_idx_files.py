@@ -102,6 +102,16 @@ def test_a_digest_of_the_recipe_is_compared_and_a_missing_one_told(tmp_path: Pat
         idx_files.load(Files(tmp_path, "mine", sha256={name: "0" * 64}), AB, ["a", "b"], print)
 
 
+def test_a_digest_for_a_file_that_is_not_read_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, "mine-", bars(2), [0, 1])
+    files = Files(tmp_path, "mine", sha256={"mine-train-images": "0" * 64})
+
+    with pytest.raises(
+        DataError, match=r"data\.sha256 names mine-train-images, which is not read; read are mine-train-images-"
+    ):
+        idx_files.load(files, AB, ["a", "b"], print)
+
+
 def archive(folder: Path) -> Path:
     """All that EMNIST's archive holds of its letters, and nothing loose."""
     write(folder, "emnist-letters-", bars(2), [1, 2])
