@@ -120,7 +120,7 @@ def test_a_recipe_without_an_alphabet_is_told_which_there_are(tmp_path: Path) ->
         sources.load(letters(('alphabet = "Latin"', "")), tmp_path, print)
 
 
-@pytest.mark.skipif(not ORIGINAL.is_file(), reason=f"needs {omniglot.FILE} in ../shared/data/omniglot")
+@pytest.mark.skipif(not ORIGINAL.is_file(), reason=f"needs {omniglot.FILE} in shared/data/omniglot beside the checkout")
 def test_the_original_has_as_many_drawings_as_we_named() -> None:
     drawings = omniglot.read(ORIGINAL)
 
@@ -130,7 +130,7 @@ def test_the_original_has_as_many_drawings_as_we_named() -> None:
         assert drawings[alphabet][0][0].shape == (105, 105)
 
 
-@pytest.mark.skipif(not ORIGINAL.is_file(), reason=f"needs {omniglot.FILE} in ../shared/data/omniglot")
+@pytest.mark.skipif(not ORIGINAL.is_file(), reason=f"needs {omniglot.FILE} in shared/data/omniglot beside the checkout")
 def test_drawings_of_one_letter_look_more_alike_than_those_of_two() -> None:
     """The order of the names is right as far as neighbours are told apart: each mean is nearest to its other half."""
     drawings = omniglot.read(ORIGINAL)["Latin"]
