@@ -6,8 +6,8 @@ found has no answer; where it shows one, that counts as wrong.
 
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -124,12 +124,13 @@ def evaluate_folder(
     """
     asked = scorer(version, card, score)
     found = pictures.find(folder)
-    chosen = _chosen(found, asked.classes)
+    index_of = _index_of(asked.classes, card)
+    chosen = _chosen(found, asked.classes, index_of)
     if not len(chosen):
         labels = sorted({picture.label for picture in (*found.pictures, *found.fields)})
         known = _some(asked.classes)
         raise DataError(f"{folder}: no picture has a label that the model knows; {_some(labels)} there, {known} here")
-    characters, outliers, unreadable = _evaluate_pictures(asked, chosen, lambda done: tell(done, len(chosen)))
+    characters, outliers, unreadable = _evaluate_pictures(asked, chosen, index_of, lambda done: tell(done, len(chosen)))
     before = len(chosen.characters) + len(chosen.outliers)
     fields = evaluate_fields(asked, chosen.fields, lambda done: tell(before + done, len(chosen))) if chosen.fields else None
     unread = [*(characters.unread if characters else ()), *(fields.unread if fields else ()), *unreadable]
@@ -202,22 +203,34 @@ def _sources(evaluation: PictureEvaluation) -> list[str]:
     return sorted({picture.source for picture in (*evaluation.pictures, *unread)})
 
 
-def _chosen(found: Found, classes: Sequence[str]) -> _Chosen:
+def _chosen(found: Found, classes: Sequence[str], index_of: Mapping[str, int]) -> _Chosen:
     """Those of the pictures whose labels and texts the classes can express, and all outliers."""
-    known = {unicodedata.normalize("NFC", label) for label in classes}
-    unknown = Counter(item.label for item in found.pictures if item.label not in known)
-    lacking = [unknown_characters(field.label, classes) for field in found.fields]
+    unknown = Counter(item.label for item in found.pictures if item.label not in index_of)
+    written = [replace(field, label=_as_read(field.label, classes, index_of)) for field in found.fields]
+    lacking = [unknown_characters(field.label, classes) for field in written]
     return _Chosen(
-        characters=[item for item in found.pictures if item.label in known],
-        fields=[field for field, characters in zip(found.fields, lacking, strict=True) if not characters],
+        characters=[item for item in found.pictures if item.label in index_of],
+        fields=[field for field, characters in zip(written, lacking, strict=True) if not characters],
         outliers=found.outliers,
         unknown=dict(sorted(unknown.items())),
         unknown_in_fields=dict(sorted(Counter(characters for characters in lacking if characters).items())),
     )
 
 
+def _as_read(text: str, classes: Sequence[str], index_of: Mapping[str, int]) -> str:
+    """The text with each character that is merged into a class as that class."""
+    return "".join(classes[index_of[one]] if one in index_of else one for one in unicodedata.normalize("NFC", text))
+
+
+def _index_of(classes: Sequence[str], card: Card) -> dict[str, int]:
+    """For each label of a picture, in Unicode's composed form, the class: its own, or that which it is merged into."""
+    merged = card.get("merged", {})
+    characters = {other: index for index, label in enumerate(classes) for other in (label, *merged.get(label, ()))}
+    return {unicodedata.normalize("NFC", character): index for character, index in characters.items()}
+
+
 def _evaluate_pictures(
-    asked: Scorer, chosen: _Chosen, tell: Callable[[int], None]
+    asked: Scorer, chosen: _Chosen, index_of: Mapping[str, int], tell: Callable[[int], None]
 ) -> tuple[PictureEvaluation | None, OutlierEvaluation | None, list[Unread]]:
     """What the version answers for the pictures of characters, for those of none, and which of the latter cannot be read."""
     seen, images, unread = pictures.read(chosen.characters, tell)
@@ -225,7 +238,6 @@ def _evaluate_pictures(
     together = np.concatenate([part for part in (images, other_images) if len(part)] or [images])
     scores = asked.scores(together) if len(together) else np.zeros((0, len(asked.classes)), np.float32)
     own, other_scores = scores[: len(seen)], scores[len(seen) :]
-    index_of = {unicodedata.normalize("NFC", label): index for index, label in enumerate(asked.classes)}
     labels = np.array([index_of[picture.label] for picture in seen], np.int64)
     characters = PictureEvaluation(asked.classes, asked.thresholds, seen, images, labels, own, unread)
     blank = [item.picture for item in refused if item.is_blank]

@@ -29,6 +29,7 @@ def draft_card(
     return {
         "name": recipe.name,
         "labels": list(recipe.labels),
+        "merged": {label: list(others) for label, others in recipe.merged.items()},
         contract.FIELD: recipe.field,
         contract.PATTERNS: recipe.patterns,
         "recipe": {"sha256": sha256_of(recipe.text.encode()), "text": recipe.text},

@@ -123,7 +123,8 @@ def lines_of_fields(count: int, cache_dir: Path) -> list[tuple[Line, list[int]]]
 
     source = mnist.load(cache_dir / "mnist", print).test
     found = []
-    for field, labels in islice(rendered.written_fields(source, tuple("0123456789"), _SEED, is_held_out=True), count):
+    digits = rendered.Written(tuple("0123456789"), tuple(range(10)), source)
+    for field, labels in islice(rendered.written_fields(digits, _SEED, is_held_out=True), count):
         try:
             lines = segment(field.pixels)
         except ImageError:

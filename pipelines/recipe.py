@@ -4,6 +4,7 @@ A preset is the recipe's `[data]`, `[network]`, `[training]` and `[augmentation]
 """
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ from typing import Any
 from handwriting import contract
 from handwriting.constraint import PATTERN_NAME, InvalidPattern, parse_pattern
 from pipelines.data.faces import FONT_SETS, HANDWRITING
+from pipelines.data.omniglot import ALPHABETS
 from pipelines.data.sources import SOURCES
 from pipelines.errors import RecipeError
-from pipelines.schema import boolean, build, choice, integer, number, numbers, text
+from pipelines.schema import boolean, build, choice, integer, number, numbers, table_of_texts, text
 
 NAME = r"[a-z][a-z0-9_+-]{0,62}"
 FOLDER = Path(__file__).with_name("recipes")
@@ -26,11 +28,19 @@ class Data:
 
     source: str = choice(SOURCES)
     folder: str = text(default="")
-    """Source `folder`: the folder of folders, relative to the working directory."""
+    """Source `folder`: the folder of folders; source `idx`: that of the files. Relative to the working directory."""
+    alphabet: str = choice(("", *ALPHABETS), default="")
+    """Source `omniglot`: one of its alphabets."""
+    idx: str = text(default="", pattern=r"[\w.-]*")
+    """Source `idx`: what its files' names begin with, such as `emnist-letters`; nothing for names as MNIST's."""
+    transposed: bool = boolean(default=False)
+    """Source `idx`: whether rows and columns are exchanged in the files; known of EMNIST's."""
+    sha256: Mapping[str, str] = table_of_texts(r"[0-9a-f]{64}")
+    """Source `idx`: for names of files, uncompressed, the digest that each must have."""
     validation: float = number(0.001, 0.5)
-    """Share of the training images that is held out for calibration and thresholds."""
+    """Share of the training images (source `omniglot`: of the writers) that is held out for calibration and thresholds."""
     test: float = number(0.01, 0.9, default=0.15)
-    """Share for the test where the source has no test set of its own."""
+    """Share for the test where the source has no test set of its own; source `omniglot`: of the writers."""
     fonts: int = integer(0, 10_000_000, default=0)
     """How many characters rendered from fonts join the training images."""
     font_set: str = choice(FONT_SETS, default=HANDWRITING)
@@ -108,6 +118,8 @@ class Recipe:
     name: str
     """Also the model's name."""
     labels: tuple[str, ...]
+    merged: dict[str, tuple[str, ...]]
+    """For some labels the other characters that are read as the label."""
     seed: int
     keep: float
     """The share of a class's right answers that its rejection threshold keeps."""
@@ -121,6 +133,12 @@ class Recipe:
     """What texts of its characters are like, by name: `pattern=@DE` in a request to read means the one called DE."""
     text: str
     """The TOML that it was read from."""
+
+    @property
+    def characters(self) -> dict[str, int]:
+        """Every character that is read as a label, with the label's index: the labels in order, then what is merged."""
+        index_of = {label: index for index, label in enumerate(self.labels)}
+        return index_of | {other: index_of[label] for label, others in self.merged.items() for other in others}
 
     def preset(self, name: str) -> Preset:
         """The preset of that name.
@@ -178,9 +196,11 @@ def parse_recipe(content: str, source: str) -> Recipe:
     presets = _pop_tables(table, "presets", source)
     common = {key: _pop_tables(table, key, source) for key in _CHANGEABLE}
     patterns = _patterns(table.pop("patterns", {}), source)
+    merged = table.pop("merged", {})
     head = build(_Head, {key: value for key, value in table.items() if key != "gates"}, source, "")
     return Recipe(
         **{field.name: getattr(head, field.name) for field in fields(head)},
+        merged=_merged(merged, head.labels, source),
         data=build(Data, common["data"], source, "data."),
         gates=build(Gates, table.get("gates", {}), source, "gates."),
         presets={name: _preset(name, changes, common, source) for name, changes in presets.items()},
@@ -218,6 +238,25 @@ def _patterns(table: Any, source: str) -> dict[str, str]:
         except InvalidPattern as error:
             raise RecipeError(f"{source}: patterns.{name}: {error}") from None
     return table
+
+
+def _merged(table: Any, labels: tuple[str, ...], source: str) -> dict[str, tuple[str, ...]]:
+    """The characters merged into labels; each is read as one label only."""
+    if not isinstance(table, dict):
+        raise RecipeError(f"{source}: merged is {table!r}; expected a table of labels, each with a list of characters")
+    taken = set(labels)
+    for label, others in table.items():
+        if label not in labels:
+            raise RecipeError(f"{source}: merged.{label}: no such label; labels are {', '.join(labels)}")
+        if not isinstance(others, list) or not all(isinstance(one, str) and one for one in others):
+            raise RecipeError(f"{source}: merged.{label} is {others!r}; expected a list of non-empty strings")
+        for other in others:
+            if other in taken:
+                raise RecipeError(
+                    f"{source}: merged.{label}: {other!r} is a label or merged already; expected another character"
+                )
+            taken.add(other)
+    return {label: tuple(others) for label, others in table.items()}
 
 
 def _preset(name: str, changes: Any, common: dict[str, Any], source: str) -> Preset:

@@ -6,7 +6,7 @@ A field's check is in its metadata: `epochs: int = integer(1, 10_000)`.
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
-from dataclasses import MISSING, field, fields
+from dataclasses import MISSING, Field, field, fields
 from typing import Any, TypeVar
 
 from pipelines.errors import RecipeError
@@ -32,9 +32,13 @@ def build(cls: type[T], table: Any, source: str, prefix: str) -> T:
     for name, f in known.items():
         if name in table:
             values[name] = _checked(f.metadata["check"], table[name], f"{source}: {prefix}{name}")
-        elif f.default is MISSING:
+        elif not _has_default(f):
             raise RecipeError(f"{source}: {prefix}{name} is missing")
     return cls(**values)
+
+
+def _has_default(f: Field[Any]) -> bool:
+    return f.default is not MISSING or f.default_factory is not MISSING
 
 
 def _checked(check: Check, value: Any, where: str) -> Any:
@@ -75,7 +79,7 @@ def numbers(count: int, low: int, high: int) -> Any:
     return _field(check)
 
 
-def boolean() -> Any:
+def boolean(default: Any = MISSING) -> Any:
     """A field for true or false."""
 
     def check(value: Any) -> bool:
@@ -83,7 +87,7 @@ def boolean() -> Any:
             raise ValueError("true or false")
         return value
 
-    return _field(check)
+    return _field(check, default)
 
 
 def choice(accepted: Iterable[str], default: Any = MISSING) -> Any:
@@ -91,10 +95,23 @@ def choice(accepted: Iterable[str], default: Any = MISSING) -> Any:
 
     def check(value: Any) -> str:
         if value not in accepted:
-            raise ValueError(f"one of {', '.join(accepted)}")
+            raise ValueError(f"one of {', '.join(filter(None, accepted))}")
         return str(value)
 
     return _field(check, default)
+
+
+def table_of_texts(pattern: str) -> Any:
+    """A field for a table of strings that match the pattern; empty where it is missing."""
+
+    def check(value: Any) -> dict[str, str]:
+        if not isinstance(value, dict) or not all(
+            isinstance(one, str) and re.fullmatch(pattern, one) for one in value.values()
+        ):
+            raise ValueError(f"a table of strings that match {pattern}")
+        return value
+
+    return field(default_factory=dict, metadata={"check": check})
 
 
 def text(default: Any = MISSING, pattern: str = r"[\s\S]*", many: bool = False) -> Any:

@@ -8,7 +8,7 @@ Each picture goes through the same preprocessing as what a client sends.
 """
 
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,8 +41,12 @@ class Shelf:
     """The others, each with the reason."""
 
 
-def load(folder: Path, labels: Sequence[str], test_fraction: float, say: Say) -> SourceData:
+def load(
+    folder: Path, labels: Sequence[str], test_fraction: float, say: Say, merged: Mapping[str, Sequence[str]] | None = None
+) -> SourceData:
     """The pictures of every label; of each label's, in the order of their digests, the first are for the test.
+
+    A label's pictures also lie in the folders of the characters that are merged into it.
 
     So the split depends on nothing but the pictures, equal pictures never lie on both sides, and each label is on both.
 
@@ -53,7 +57,9 @@ def load(folder: Path, labels: Sequence[str], test_fraction: float, say: Say) ->
     train: list[tuple[int, Picture]] = []
     test: list[tuple[int, Picture]] = []
     for index, label in enumerate(labels):
-        pictures = _pictures(folder, folders.pop(unicodedata.normalize("NFC", label), []), label, say)
+        characters = (label, *(merged or {}).get(label, ()))
+        own = [path for one in characters for path in folders.pop(unicodedata.normalize("NFC", one), [])]
+        pictures = _pictures(folder, own, label, say)
         split = min(len(pictures) - 1, max(1, round(len(pictures) * test_fraction)))
         test += [(index, picture) for picture in pictures[:split]]
         train += [(index, picture) for picture in pictures[split:]]

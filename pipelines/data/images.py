@@ -35,3 +35,7 @@ class SourceData:
     test: LabelledImages
     origin: dict[str, Any] = field(default_factory=dict)
     """For the manifest: where the images came from, in what JSON can hold."""
+    validation: LabelledImages | None = None
+    """What is held out, where the source itself tells it from what is trained on."""
+    is_stand_in: bool = False
+    """Whether these are characters of fonts, because the user does not have what the recipe names."""

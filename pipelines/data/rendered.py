@@ -44,14 +44,57 @@ LOOKALIKES = {
     "7": "?",
     "8": "B&",
     "9": "gqP",
+    "a": "@",
+    "b": "6",
+    "c": "(<[{",
+    "g": "69",
+    "h": "n",
+    "i": "|;:!/\\",
+    "j": ";]",
+    "l": "|!/\\`',.-_[](){}",
+    "n": "^",
+    "s": "$",
+    "t": "+f",
+    "v": "^<>",
+    "w": "~",
+    "x": "+",
+    "z": "~3",
+    "A": "^",
+    "E": "{",
+    "J": "])",
+    "L": "<",
+    "ㄱ": "7>])",
+    "ㄴ": "L<_[",
+    "ㄷ": "CEGc[({<",
+    "ㄹ": "2ZzERr&",
+    "ㅁ": "oODQ0@#",
+    "ㅂ": "uUHbV",
+    "ㅅ": "^AnxXhkK",
+    "ㅇ": "oOQDac069&@",
+    "ㅈ": "XxTzZI",
+    "ㅊ": "XxzZ",
+    "ㅋ": "F7>}3",
+    "ㅌ": "EeFCt",
+    "ㅍ": "IHTn#=",
+    "ㅎ": "8&oO6bd",
+    "ㅏ": "ltkhrKF+|",
+    "ㅑ": "FEktK",
+    "ㅓ": "tdyHJ+4{",
+    "ㅕ": "3}]J",
+    "ㅗ": "LltdJ+_",
+    "ㅛ": "uUwW_",
+    "ㅜ": "Tt7+YyJ",
+    "ㅠ": "nTMm",
+    "ㅡ": "-_~=",
+    "ㅣ": "IiLlJj1|!/\\()[]'`,.\"{};:",
 }
-"""For a label the characters that some people write as others write it; never outliers beside it."""
+"""For a label the characters that some people write as others write it; never outliers beside it, nor it beside them."""
 
 FOLDER = "rendered"
 """The folder in the cache."""
 
 _CHUNK = 500
-_KEPT = 4
+_KEPT = 8
 _MOST_UNSEEN = 2000
 _PEN_SHARE = 0.4
 _SOURCE_SHARE = 0.4
@@ -60,6 +103,16 @@ _ROUND_SHARE = 0.2
 _NEIGHBOUR_SHARE = 0.15
 
 Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Written:
+    """What fields are written of, beside fonts and our own pen."""
+
+    characters: tuple[str, ...]
+    labels: tuple[int, ...]
+    """For each character its label's index in the source."""
+    source: LabelledImages
 
 
 @dataclass(frozen=True)
@@ -75,7 +128,9 @@ class Order:
     with_pen: bool = True
     """Kind `fonts`: whether the ways of writing that fonts lack are drawn."""
     source: LabelledImages | None = None
-    """Kinds `restyled` and `fields`: the images."""
+    """Kinds `restyled` and `fields`: its images."""
+    source_labels: tuple[int, ...] = ()
+    """Kind `fields`: for each label its index in the source."""
     font_set: str = HANDWRITING
     """That of the faces: of PLATES, characters are drawn as on a number plate."""
 
@@ -86,7 +141,8 @@ class Order:
             modules += [fields_module, segment]
         code = [Path(str(module.__file__)).read_bytes() for module in modules]
         parts = [self.kind, self.count, self.labels, [face.digest for face in self.faces], self.seed, self.with_pen]
-        parts += [Path(__file__).read_text(encoding="utf-8"), cv2.__version__, PIL.__version__, np.__version__, self.font_set]
+        parts += [Path(__file__).read_text(encoding="utf-8"), cv2.__version__, PIL.__version__, np.__version__]
+        parts += [self.font_set, self.source_labels]
         source = [self.source.images.tobytes(), self.source.labels.tobytes()] if self.source else []
         return sha256_of(b"\0".join([repr(parts).encode(), *code, *source]))
 
@@ -129,10 +185,22 @@ def restyled(source: LabelledImages, count: int, seed: int, cache_dir: Path, say
 
 
 def fields(
-    source: LabelledImages, labels: Sequence[str], count: int, folder: str, seed: int, cache_dir: Path, say: Say
+    written: Written, count: int, folder: str, seed: int, cache_dir: Path, say: Say, font_set: str = HANDWRITING
 ) -> LabelledImages:
-    """So many images cut from fields of the source's images, of fonts and of our own pen; parts of characters are OUTLIER."""
-    return _made(Order("fields", count, tuple(labels), _faces(labels, folder, False), seed, source=source), cache_dir, say)
+    """So many images cut from fields of these characters, with the index of each; parts of characters are OUTLIER."""
+    chosen = _faces(written.characters, folder, False, font_set)
+    return _made(_field_order(written, count, chosen, seed, font_set), cache_dir, say)
+
+
+def written_fields(written: Written, seed: int, is_held_out: bool = False) -> Iterator[tuple[Field, NDArray[np.int64]]]:
+    """Without end: fields of these characters, with the indices of each one's."""
+    order = _field_order(written, 0, _faces(written.characters, "", is_held_out), seed, HANDWRITING)
+    return _written(order, np.random.default_rng(seed))
+
+
+def _field_order(written: Written, count: int, chosen: tuple[Face, ...], seed: int, font_set: str) -> Order:
+    own, labels = written.source, written.labels
+    return Order("fields", count, written.characters, chosen, seed, source=own, source_labels=labels, font_set=font_set)
 
 
 def outliers(
@@ -159,7 +227,8 @@ def face_digests(folder: str, font_set: str = HANDWRITING) -> dict[str, str]:
 def others(labels: Sequence[str]) -> str:
     """The ASCII characters that are no label and look like none."""
     similar = {other for label in labels for other in LOOKALIKES.get(label, "") + label.upper() + label.lower()}
-    return "".join(one for one in string.ascii_letters + string.punctuation if one not in similar)
+    similar |= {one for one, others in LOOKALIKES.items() if any(label in others for label in labels)}
+    return "".join(one for one in string.ascii_letters + string.digits + string.punctuation if one not in similar)
 
 
 def _faces(labels: Sequence[str], folder: str, is_held_out: bool, font_set: str = HANDWRITING) -> tuple[Face, ...]:
@@ -250,14 +319,6 @@ def _restyled(order: Order, number: int, generator: np.random.Generator) -> tupl
             return image, int(order.source.labels[index])
 
 
-def written_fields(
-    source: LabelledImages, labels: Sequence[str], seed: int, is_held_out: bool = False
-) -> Iterator[tuple[Field, NDArray[np.int64]]]:
-    """Without end: fields of the source's images, of bundled fonts and of our own pen, and the indices of their labels."""
-    faces_apart = _faces(labels, "", is_held_out)
-    return _written(Order("fields", 0, tuple(labels), faces_apart, seed, source=source), np.random.default_rng(seed))
-
-
 def _written(order: Order, generator: np.random.Generator) -> Iterator[tuple[Field, NDArray[np.int64]]]:
     while True:
         labels = generator.integers(0, len(order.labels), generator.integers(2, _LONGEST_FIELD + 1))
@@ -277,7 +338,7 @@ def _from_fields(order: Order, generator: np.random.Generator) -> Iterator[tuple
 def _in_field(order: Order, face: Face, index: int, generator: np.random.Generator) -> Shape:
     label, kind = order.labels[index], generator.uniform()
     if order.source is not None and kind < _SOURCE_SHARE:
-        own = np.flatnonzero(order.source.labels == index)
+        own = np.flatnonzero(order.source.labels == order.source_labels[index])
         return _enlarged(order.source.images[own[int(generator.integers(len(own)))]])
     draw = pen.VARIANTS.get(label) if order.with_pen else None
     return pen.drawn(draw(generator), generator) if draw and kind < _SOURCE_SHARE + _PEN_SHARE else _shape(face, label)

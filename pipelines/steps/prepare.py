@@ -7,10 +7,12 @@ import numpy as np
 
 from pipelines import dataset
 from pipelines.data import sources
-from pipelines.data.images import OUTLIER, LabelledImages
+from pipelines.data.images import OUTLIER, LabelledImages, SourceData
 from pipelines.errors import DataError
 from pipelines.progress import say
 from pipelines.recipe import Recipe
+
+_RESTYLED_HELD_OUT = 20  # for each image held out of a source that has few
 
 
 def prepare(recipe: Recipe, out_dir: Path, cache_dir: Path = Path(".hcr/data"), preset: str = "default") -> dict[str, Any]:
@@ -24,12 +26,12 @@ def prepare(recipe: Recipe, out_dir: Path, cache_dir: Path = Path(".hcr/data"), 
     """
     recipe = recipe.with_preset(preset)
     source = sources.load(recipe, cache_dir, say)
-    train, validation = split(source.train, recipe.data.validation, len(recipe.labels))
+    train, validation = _held_out(recipe, source, cache_dir)
     if not len(validation):
         raise DataError(
             "no image can be held out for calibration; at least one label needs 3 different images, better all of them"
         )
-    additions, unseen = _additions(recipe, train, cache_dir)
+    additions, unseen = _additions(recipe, source, train, cache_dir)
     parts = {"train": train + additions, "validation": validation, "test": source.test} | unseen
     out_dir.mkdir(parents=True, exist_ok=True)
     digests: dict[str, str] = {}
@@ -49,25 +51,38 @@ def prepare(recipe: Recipe, out_dir: Path, cache_dir: Path = Path(".hcr/data"), 
     return manifest
 
 
-def _additions(recipe: Recipe, train: LabelledImages, cache_dir: Path) -> tuple[LabelledImages, dict[str, LabelledImages]]:
-    """What the recipe wants beside the source's training images, and the part with unseen fonts where it has fonts.
-
-    Nothing of it is held out or in the test.
-    """
+def _held_out(recipe: Recipe, source: SourceData, cache_dir: Path) -> tuple[LabelledImages, LabelledImages]:
+    """The images to train on, and those held out; of the few of a writer, others in another style join those held out."""
+    if source.validation is None:
+        return split(source.train, recipe.data.validation, len(recipe.labels))
     from pipelines.data import rendered  # needs OpenCV
 
-    data, labels, cache = recipe.data, recipe.labels, cache_dir / rendered.FOLDER
+    cache = cache_dir / rendered.FOLDER
+    count = _RESTYLED_HELD_OUT * len(source.validation)
+    return source.train, source.validation + rendered.restyled(source.validation, count, 0, cache, say)
+
+
+def _additions(
+    recipe: Recipe, source: SourceData, train: LabelledImages, cache_dir: Path
+) -> tuple[LabelledImages, dict[str, LabelledImages]]:
+    """What the recipe wants beside the source's training images, and the part with unseen fonts where it has fonts.
+
+    Nothing of it is held out or in the test. Where fonts stand in for the source, they are not added once more.
+    """
+    from pipelines.data import alphabet, rendered  # needs OpenCV
+
+    data, cache = recipe.data, cache_dir / rendered.FOLDER
     added, unseen = LabelledImages(train.images[:0], train.labels[:0]), {}
-    if data.fonts and data.source != "fonts":
-        added += rendered.fonts(labels, data.fonts, data.fonts_folder, recipe.seed, cache, say, data.font_set)
-        unseen[dataset.FONTS] = rendered.unseen_fonts(labels, data.fonts, data.fonts_folder, cache, say, data.font_set)
-    if data.restyled:
+    if data.fonts and data.source != "fonts" and not source.is_stand_in:
+        added += alphabet.fonts(recipe, cache, say)
+        unseen[dataset.FONTS] = alphabet.unseen_fonts(recipe, cache, say)
+    if data.restyled and not source.is_stand_in:
         added += rendered.restyled(train, data.restyled, recipe.seed, cache, say)
     if data.fields:
-        added += rendered.fields(train, labels, data.fields, data.fonts_folder, recipe.seed, cache, say)
+        added += alphabet.fields(recipe, train, cache, say)
     if data.outliers:
-        added += rendered.outliers(labels, data.outliers, data.fonts_folder, recipe.seed, cache, say, data.font_set)
-        unseen[dataset.OUTLIERS] = rendered.unseen_outliers(labels, data.outliers, data.fonts_folder, cache, say, data.font_set)
+        added += alphabet.outliers(recipe, cache, say)
+        unseen[dataset.OUTLIERS] = alphabet.unseen_outliers(recipe, cache, say)
     return added, unseen
 
 

@@ -110,6 +110,18 @@ def test_labels_that_the_model_does_not_know_are_counted_and_named(whole: Folder
     ]
 
 
+def test_a_character_that_is_merged_into_a_label_is_known(folder: Path) -> None:
+    card = CARD | {"merged": {"ä": ["Ä", "/"]}}
+
+    answers = evaluate_folder(Path("version"), card, folder, ignore, lambda _, images: np.full((len(images), 2), 0.5))
+
+    characters = answers.characters
+    assert characters is not None
+    assert answers.unknown == {}
+    named = zip(characters.labels, characters.pictures, strict=True)
+    assert [int(label) for label, picture in named if picture.label == "/"] == [0]
+
+
 def test_errors_come_the_most_confident_first(evaluation: PictureEvaluation) -> None:
     assert [evaluation.pictures[index].name for index in worst_errors(evaluation)] == ["photo/ä/2.png", "photo/木/1.jpg"]
     assert confusions(evaluation) == [("ä", "木", 1), ("木", "ä", 1)]

@@ -9,6 +9,10 @@ import pytest
 
 from pipelines.data.faces import BUNDLED, FONT_SETS, GLYPH_SIZE, PLATES, Face, faces, shape
 from pipelines.errors import DataError
+from pipelines.recipe import load_recipe
+
+ALPHABETS = {"": string.digits + string.ascii_letters, "-jamo": "".join(load_recipe("jamo").labels)}
+"""What the names of fonts end in, and the characters that they must have."""
 
 
 @pytest.mark.parametrize("font_set", FONT_SETS)
@@ -25,16 +29,21 @@ def test_the_bundled_fonts_are_small() -> None:
     assert sum(path.stat().st_size for path in FONT_SETS[PLATES].rglob("*") if path.is_file()) <= 200_000
 
 
-def test_both_sides_of_the_split_have_fonts() -> None:
-    held_out = [face for face in faces() if face.is_held_out]
+def characters_of(face: Face) -> str:
+    return ALPHABETS["-jamo" if face.path.stem.endswith("-jamo") else ""]
 
-    assert len(held_out) >= 8
-    assert len(faces()) - len(held_out) >= 30
+
+@pytest.mark.parametrize(("suffix", "train", "held_out"), [("", 30, 8), ("-jamo", 12, 3)])
+def test_both_sides_of_the_split_have_fonts(suffix: str, train: int, held_out: int) -> None:
+    sides = [face.is_held_out for face in faces() if characters_of(face) == ALPHABETS[suffix]]
+
+    assert sum(sides) >= held_out
+    assert len(sides) - sum(sides) >= train
 
 
 @pytest.mark.parametrize("face", faces(), ids=lambda face: face.path.stem)
-def test_every_bundled_font_has_every_digit_and_letter(face: Face) -> None:
-    for character in string.digits + string.ascii_letters:
+def test_every_bundled_font_has_all_characters_of_its_alphabet(face: Face) -> None:
+    for character in characters_of(face):
         drawn = shape(face, character)
         assert drawn is not None
         assert max(drawn.shape) == GLYPH_SIZE

@@ -108,3 +108,18 @@ def test_a_label_is_its_own_folders_and_no_other(tmp_path: Path, label: str) -> 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="gone is no folder"):
         folder.load(tmp_path / "gone", ["a", "b"], 0.2, print)
+
+
+def test_the_folders_of_merged_characters_are_the_labels_too(pictures: Path) -> None:
+    for number in range(10):
+        draw(pictures / "Ä" / f"{number}.png", number + 30)
+
+    both = folder.load(pictures, ["ä", "/"], 0.2, print, {"ä": ["Ä"]})
+    alone = folder.load(pictures, ["Ä", "/"], 0.2, print, {"Ä": ["Æ"]})
+
+    assert np.bincount(both.train.labels).tolist() == [24, 4]
+    assert np.bincount(alone.train.labels).tolist() == [8, 4]
+
+
+def test_a_label_may_lie_in_the_folder_of_a_merged_character_alone(pictures: Path) -> None:
+    assert len(folder.load(pictures, ["Ä", "/"], 0.2, print, {"Ä": ["ä"]}).train) == 20

@@ -93,3 +93,40 @@ def test_fonts_beside_a_source_come_with_a_part_of_unseen_ones(tmp_path: Path, m
     assert len(dataset.read_part(tmp_path / "data", "train")) == 10 + 200 + 40 + 20
     assert len(dataset.read_part(tmp_path / "data", dataset.FONTS)) == 20
     assert len(dataset.read_part(tmp_path / "data", "test")) == 10
+
+
+def test_merged_characters_are_rendered_as_their_label(tmp_path: Path) -> None:
+    two = [(r'labels = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]', 'labels = ["a", "%", "x"]'), ("30", "0")]
+    recipe = recipe_of_fonts(*two, ("[data]", '[merged]\na = ["A"]\nx = ["X"]\n[data]'))
+
+    prepare(recipe, tmp_path / "data", tmp_path / "cache")
+
+    rest, held_out = (dataset.read_part(tmp_path / "data", part) for part in ("train", "validation"))
+    labels = np.concatenate([rest.labels, held_out.labels])
+    assert np.bincount(labels[labels != OUTLIER]).tolist() == [80, 40, 80]
+    assert set(dataset.read_part(tmp_path / "data", "test").labels) == {0, 1, 2}
+
+
+def test_a_source_may_say_what_is_held_out_and_what_is_not_to_be_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipelines.data import rendered, sources
+
+    drawn = rendered.fonts(tuple("0123456789"), 20, "", 1, tmp_path, print)
+
+    def by_writers(*_: object) -> sources.SourceData:
+        return sources.SourceData(drawn, drawn, {"name": "writers"}, validation=drawn)
+
+    def stand_in(*_: object) -> sources.SourceData:
+        return sources.SourceData(drawn, drawn, {"name": "fonts"}, is_stand_in=True)
+
+    recipe = recipe_of_fonts(('"fonts"', '"mnist"'))
+    monkeypatch.setitem(sources.SOURCES, "mnist", by_writers)
+    prepare(recipe, tmp_path / "writers", tmp_path / "cache")
+    monkeypatch.setitem(sources.SOURCES, "mnist", stand_in)
+    prepare(recipe, tmp_path / "fonts", tmp_path / "cache")
+
+    held_out = dataset.read_part(tmp_path / "writers", "validation")
+    np.testing.assert_array_equal(held_out.images[:20], drawn.images)
+    assert len(held_out) == 20 + 20 * 20
+    assert len(dataset.read_part(tmp_path / "writers", "train")) == 20 + 200 + 30 + 20
+    assert len(dataset.read_part(tmp_path / "fonts", "train")) == 10 + 20
+    assert not dataset.has_part(tmp_path / "fonts", dataset.FONTS)

@@ -54,6 +54,22 @@ def test_an_unknown_recipe_is_answered_with_those_that_exist() -> None:
             r"mine: presets\.default\.training\.batch is 1\.5; expected a whole number from 1 to 4096",
         ),
         ('source = "mnist"', 'source = "nist"', r"mine: data\.source is 'nist'; expected one of mnist, folder"),
+        (
+            "validation = 0.05",
+            'alphabet = "latin"\nvalidation = 0.05',
+            r"alphabet is 'latin'; expected one of Greek, Korean, Latin",
+        ),
+        ("validation = 0.05", 'idx = "../x"\nvalidation = 0.05', r"data\.idx is '\.\./x'; expected a string that matches"),
+        (
+            "[data]",
+            '[data]\nsha256 = { a = "12" }',
+            r"data\.sha256 is .*; expected a table of strings that match \[0-9a-f\]\{64\}",
+        ),
+        ("[data]", '[merged]\na = ["A"]\n[data]', r"mine: merged\.a: no such label; labels are 0, 1"),
+        ("[data]", '[merged]\n0 = "O"\n[data]', r"mine: merged\.0 is 'O'; expected a list of non-empty strings"),
+        ("[data]", '[merged]\n0 = ["1"]\n[data]', r"mine: merged\.0: '1' is a label or merged already"),
+        ("[data]", '[merged]\n0 = ["O"]\n8 = ["O"]\n[data]', r"mine: merged\.8: 'O' is a label or merged already"),
+        ("seed = 1", "seed = 1\nmerged = 1", r"mine: merged is 1; expected a table of labels, each with a list of characters"),
         ('"0", "1"', '"1", "1"', r"mine: labels is \['1', '1'.*different"),
         ('"0", "1"', '0, "1"', r"mine: labels is .*; expected a list of at least two different, non-empty strings"),
         ("accuracy = 0.99", "accuracy = 99", r"mine: gates\.accuracy is 99; expected a number from 0 to 1"),
@@ -92,6 +108,21 @@ def test_labels_are_composed() -> None:
     recipe = parse_recipe(DIGITS.replace('"0", "1"', '"n\u0303", "ch"', 1), "mine")
 
     assert recipe.labels[:2] == ("\u00f1", "ch")
+
+
+def test_the_characters_are_the_labels_and_then_what_is_merged_into_them() -> None:
+    recipe = parse_recipe(DIGITS.replace("[data]", '[merged]\n9 = ["g", "q"]\n0 = ["○"]\n[data]', 1), "mine")
+
+    assert list(recipe.characters)[:10] == list(recipe.labels)
+    assert list(recipe.characters.items())[10:] == [("g", 9), ("q", 9), ("○", 0)]
+    assert list(load_recipe("digits").characters) == list(load_recipe("digits").labels)
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_no_recipe_tells_capitals_from_small_letters_that_look_the_same(name: str) -> None:
+    labels = set(load_recipe(name).labels)
+
+    assert not {one for one in "cosuvwxz" if {one, one.upper()} <= labels}
 
 
 def test_an_unknown_preset_is_answered_with_those_that_exist() -> None:

@@ -1,6 +1,7 @@
 """What is rendered beside the source's own images: its labels, its look, and that it is the same every time."""
 
 import os
+import string
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from pipelines.data import pen, rendered, style
 from pipelines.data.faces import faces, shape
 from pipelines.data.images import OUTLIER, LabelledImages
 from pipelines.errors import DataError
+from pipelines.recipe import load_recipe
 
 LABELS = ("1", "7", "8")
 
@@ -91,6 +93,20 @@ def test_no_lookalike_of_a_label_is_an_outlier() -> None:
     assert not set("OoIlZzSsBGbgq|") & set(rendered.others(tuple("0123456789")))
     assert {"k", "m", "W", "x"} <= set(rendered.others(tuple("0123456789")))
     assert not set("aAbB") & set(rendered.others(("a", "B")))
+
+
+def test_an_outlier_beside_letters_is_no_letter_and_none_of_their_lookalikes() -> None:
+    beside = set(rendered.others(tuple(string.ascii_letters)))
+
+    assert {"#", "%", "=", "?"} <= beside
+    assert not beside & set(string.ascii_letters + "0123456789|!()[]/+^@$")
+
+
+def test_an_outlier_beside_other_scripts_looks_like_none_of_their_characters() -> None:
+    beside = set(rendered.others(load_recipe("jamo").labels))
+
+    assert {"S", "B", "g", "5", "%"} <= beside
+    assert not beside & set("oO0lI1|-_TLE7^")
 
 
 @pytest.mark.parametrize("label", pen.VARIANTS)
