@@ -47,6 +47,8 @@ class Data:
     """The bundled fonts that are meant: `handwriting`, or `plates` for characters as on number plates."""
     fonts_folder: str = text(default="")
     """A folder with more fonts than the bundled ones, relative to the working directory."""
+    mnist: int = integer(0, 60_000, default=0)
+    """How many of MNIST's training images join, where the source is another and digits are among the characters."""
     restyled: int = integer(0, 10_000_000, default=0)
     """How many of the source's training images join once more, in another style."""
     fields: int = integer(0, 10_000_000, default=0)

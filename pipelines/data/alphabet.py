@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.data import rendered
+from pipelines.data import mnist, rendered
 from pipelines.data.images import OUTLIER, LabelledImages
+from pipelines.errors import DataError
 from pipelines.recipe import Recipe
 
 Say = Callable[[str], None]
@@ -46,6 +47,21 @@ def fields(recipe: Recipe, source: LabelledImages, cache_dir: Path, say: Say) ->
     data, characters = recipe.data, recipe.characters
     written = rendered.Written(tuple(characters), tuple(characters.values()), source)
     return _merged(recipe, rendered.fields(written, data.fields, data.fonts_folder, recipe.seed, cache_dir, say, data.font_set))
+
+
+def digits(recipe: Recipe, cache_dir: Path, say: Say) -> LabelledImages:
+    """As many of MNIST's training images as the recipe wants, of the digits among its characters; always the same ones.
+
+    Raises:
+        DataError: MNIST is not to be had, or no digit is among the characters.
+    """
+    index_of = np.array([recipe.characters.get(digit, OUTLIER) for digit in "0123456789"], np.int64)
+    if (index_of == OUTLIER).all():
+        raise DataError(f"data.mnist is {recipe.data.mnist}, and none of the digits is a label of recipe {recipe.name}")
+    source = mnist.load(cache_dir / "mnist", say).train
+    known = np.flatnonzero(index_of[source.labels] != OUTLIER)
+    chosen = np.random.default_rng(0).permutation(known)[: recipe.data.mnist]
+    return LabelledImages(source.images[chosen], index_of[source.labels[chosen]])
 
 
 def outliers(recipe: Recipe, cache_dir: Path, say: Say) -> LabelledImages:

@@ -41,7 +41,7 @@ def prepare(recipe: Recipe, out_dir: Path, cache_dir: Path = Path(".hcr/data"), 
         "recipe": recipe.name,
         "labels": list(recipe.labels),
         "source": source.origin,
-        "added": {kind: getattr(recipe.data, kind) for kind in ("fonts", "restyled", "fields", "outliers")},
+        "added": {kind: getattr(recipe.data, kind) for kind in ("fonts", "mnist", "restyled", "fields", "outliers")},
         "counts": {name: _counts(part, recipe.labels) for name, part in parts.items()},
         "sha256": digests,
     }
@@ -76,6 +76,8 @@ def _additions(
     if data.fonts and data.source != "fonts" and not source.is_stand_in:
         added += alphabet.fonts(recipe, cache, say)
         unseen[dataset.FONTS] = alphabet.unseen_fonts(recipe, cache, say)
+    if data.mnist and data.source != "mnist":
+        added += alphabet.digits(recipe, cache_dir, say)
     if data.restyled and not source.is_stand_in:
         added += rendered.restyled(train, data.restyled, recipe.seed, cache, say)
     if data.fields:

