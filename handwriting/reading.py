@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from handwriting.constraint import Constraint, State
 from handwriting.segment import Line
 
-# Fitted to the texts of 530 cheque amounts by maximum likelihood, with a model trained on MNIST; docs/accuracy.md.
+# Fitted by pipelines/reading_odds.py to 3,000 rendered fields; docs/accuracy.md.
 _GEOMETRY_WEIGHTS = np.array(
-    [1.9, 1.21, -1.48, -0.98, -2.12, -1.86, -3.94, -1.04, -0.24, 0.75, -1.07, -3.83, -3.39, -0.56, -0.82]
+    [0.45, -0.68, -2.82, -0.79, -1.4, -1.13, -3.89, -0.61, -0.26, 0.38, -0.53, -1.54, -3.74, -0.38, -2.32]
 )
-_CONFIDENCE_WEIGHTS = np.array([1.67, -0.19])
+_CONFIDENCE_WEIGHTS = np.array([2.58, 1.29])
 GEOMETRY_COUNT, CONFIDENCE_COUNT = len(_GEOMETRY_WEIGHTS), len(_CONFIDENCE_WEIGHTS)
-_SPECK_WEIGHTS = np.array([-0.66, -2.12, -0.03, 1.83, -2.77, -1.63, 0.47, -0.9])
+_SPECK_WEIGHTS = np.array([-0.0, -3.56, -0.8, 1.29, -1.28, -0.9, 1.87, -0.5])
 _LEAST_PROBABLE = 1e-4  # of a label that is still considered
 _FREE_LABELS = 4  # considered for each hypothesis where nothing constrains them
 _FREE_WAYS = 16  # kept at each piece where nothing constrains them

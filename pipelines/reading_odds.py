@@ -120,11 +120,12 @@ def _sum(lessons: Sequence[Lesson], weights: Vector) -> tuple[float, Vector]:
 def lines_of_fields(count: int, cache_dir: Path) -> list[tuple[Line, list[int]]]:
     """So many rendered fields of digits as the segmenter sees them, with their labels; those that it takes for one line."""
     from pipelines.data import mnist, rendered
+    from pipelines.data.fields import USUAL
 
     source = mnist.load(cache_dir / "mnist", print).test
     found = []
     digits = rendered.Written(tuple("0123456789"), tuple(range(10)), source)
-    for field, labels in islice(rendered.written_fields(digits, _SEED, is_held_out=True), count):
+    for field, labels in islice(rendered.written_fields(digits, _SEED, True, USUAL), count):
         try:
             lines = segment(field.pixels)
         except ImageError:

@@ -39,9 +39,26 @@ class Field:
     boxes: tuple[Box, ...]
 
 
-def field(shapes: Sequence[Shape], generator: np.random.Generator) -> Field:
+@dataclass(frozen=True)
+class Hand:
+    """How close the characters stand."""
+
+    least_gap: float
+    """In heights; below 0 they overlap."""
+    widest_gap: float
+    joining_share: float
+    """Of the fields in which strokes lead from one character to the next."""
+
+
+CRAMPED = Hand(-0.12, 0.3, 0.25)
+"""To learn from: touching characters, and what is left of them when they are cut, more often than people write so."""
+USUAL = Hand(-0.02, 0.4, 0.12)
+"""To be read as people write."""
+
+
+def field(shapes: Sequence[Shape], generator: np.random.Generator, hand: Hand) -> Field:
     """The characters side by side in one hand: apart, touching or joined; with punctuation, ruling, patterned paper."""
-    ink, boxes = _written(shapes, generator)
+    ink, boxes = _written(shapes, generator, hand)
     _add_rules(ink, boxes, generator)
     _add_specks(ink, generator)
     factor = float(np.exp(generator.uniform(np.log(20), np.log(70)))) / HEIGHT
@@ -84,17 +101,17 @@ def _shared(one: Box, other: Box) -> int:
     return max(wide, 0) * max(high, 0)
 
 
-def _written(shapes: Sequence[Shape], generator: np.random.Generator) -> tuple[NDArray[np.uint8], list[Box]]:
+def _written(shapes: Sequence[Shape], generator: np.random.Generator, hand: Hand) -> tuple[NDArray[np.uint8], list[Box]]:
     """The ink, uint8 (height, width), and the characters' boxes."""
     g = generator.uniform
     width = float(np.exp(generator.normal(np.log(0.1), 0.3))) * HEIGHT
     slant, narrow, gap, slope = (
         generator.normal(0.05, 0.18),
         np.exp(generator.normal(0, 0.15)),
-        g(-0.12, 0.3),
+        g(hand.least_gap, hand.widest_gap),
         generator.normal(0, 0.03),
     )
-    joins = g() < 0.25
+    joins = g() < hand.joining_share
     canvas = np.zeros((3 * HEIGHT, _MARGIN * 2 + round(len(shapes) * 2.8 * HEIGHT)), np.uint8)
     x, boxes = float(_MARGIN), []
     for number, shape in enumerate(shapes):

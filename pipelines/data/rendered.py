@@ -28,7 +28,7 @@ from pipelines.data import faces as faces_module
 from pipelines.data import fields as fields_module
 from pipelines.data import pen, plates, scenes, style
 from pipelines.data.faces import GLYPH_SIZE, HANDWRITING, PLATES, Face, Shape, cropped, faces, shape
-from pipelines.data.fields import Field
+from pipelines.data.fields import CRAMPED, Field, Hand
 from pipelines.data.images import OUTLIER, LabelledImages
 from pipelines.data.scenes import scene
 from pipelines.errors import DataError
@@ -192,10 +192,10 @@ def fields(
     return _made(_field_order(written, count, chosen, seed, font_set), cache_dir, say)
 
 
-def written_fields(written: Written, seed: int, is_held_out: bool = False) -> Iterator[tuple[Field, NDArray[np.int64]]]:
+def written_fields(written: Written, seed: int, is_held_out: bool, hand: Hand) -> Iterator[tuple[Field, NDArray[np.int64]]]:
     """Without end: fields of these characters, with the indices of each one's."""
     order = _field_order(written, 0, _faces(written.characters, "", is_held_out), seed, HANDWRITING)
-    return _written(order, np.random.default_rng(seed))
+    return _written(order, np.random.default_rng(seed), hand)
 
 
 def _field_order(written: Written, count: int, chosen: tuple[Face, ...], seed: int, font_set: str) -> Order:
@@ -319,18 +319,18 @@ def _restyled(order: Order, number: int, generator: np.random.Generator) -> tupl
             return image, int(order.source.labels[index])
 
 
-def _written(order: Order, generator: np.random.Generator) -> Iterator[tuple[Field, NDArray[np.int64]]]:
+def _written(order: Order, generator: np.random.Generator, hand: Hand) -> Iterator[tuple[Field, NDArray[np.int64]]]:
     while True:
         labels = generator.integers(0, len(order.labels), generator.integers(2, _LONGEST_FIELD + 1))
         if generator.uniform() < _ROUND_SHARE:  # sums end in equal characters
             labels[len(labels) // 2 :] = labels[-1]
         face = _any(order.faces, generator)
-        yield fields_module.field([_in_field(order, face, int(label), generator) for label in labels], generator), labels
+        yield fields_module.field([_in_field(order, face, int(label), generator) for label in labels], generator, hand), labels
 
 
 def _from_fields(order: Order, generator: np.random.Generator) -> Iterator[tuple[Tensor, int]]:
     """Without end: what the segmenter makes of one field after the other."""
-    for made, labels in _written(order, generator):
+    for made, labels in _written(order, generator, CRAMPED):
         for image, number in fields_module.cut(made, generator):
             yield image, OUTLIER if number is None else int(labels[number])
 
