@@ -9,6 +9,7 @@ The same seed gives the same weights on the same machine with the same libraries
 from __future__ import annotations
 
 import time
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,18 +90,20 @@ def fit(model: keras.Model, data: LabelledImages, held_out: LabelledImages, pres
     if done := checkpoint.epochs_done(backup):
         say(f"going on after epoch {done} of {training.epochs}, from {backup}")
     started = time.monotonic()
-    model.fit(
-        training_batches(data, class_count, training.batch, preset.augmentation, seed, done * steps),
-        validation_data=validation_batches(held_out, class_count),
-        epochs=training.epochs,
-        steps_per_epoch=steps,
-        callbacks=[
-            Progress(training.epochs, steps),
-            keras.callbacks.BackupAndRestore(str(backup), double_checkpoint=True),
-        ],
-        shuffle=False,  # the batches come shuffled
-        verbose=0,
-    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)  # Keras, as it writes its state
+        model.fit(
+            training_batches(data, class_count, training.batch, preset.augmentation, seed, done * steps),
+            validation_data=validation_batches(held_out, class_count),
+            epochs=training.epochs,
+            steps_per_epoch=steps,
+            callbacks=[
+                Progress(training.epochs, steps),
+                keras.callbacks.BackupAndRestore(str(backup), double_checkpoint=True),
+            ],
+            shuffle=False,  # the batches come shuffled
+            verbose=0,
+        )
     return time.monotonic() - started
 
 

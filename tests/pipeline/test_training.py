@@ -1,6 +1,9 @@
 """Training, export and evaluation of a tiny alphabet, in this process."""
 
 import json
+import multiprocessing
+import re
+import time
 from pathlib import Path
 from types import ModuleType
 
@@ -8,7 +11,7 @@ import numpy as np
 import pytest
 
 from handwriting import contract
-from pipelines import dataset
+from pipelines import checkpoint, dataset
 from pipelines.recipe import Network, Recipe, load_recipe, recipe_names
 from pipelines.servable import score
 from pipelines.step_process import be_quiet
@@ -39,8 +42,41 @@ def data(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def version(tf: ModuleType, recipe: Recipe, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("version") / "1"
-    train(recipe, data, folder)
+    train(recipe, data, folder, cache_dir=data / "cache")
     return folder
+
+
+def train_in_a_process(recipe_text: str, data: Path, folder: Path, cache: Path) -> None:
+    be_quiet()
+    train(load_recipe(recipe_text), data, folder, cache_dir=cache)
+
+
+def test_an_interrupted_training_goes_on_after_its_last_whole_epoch(
+    recipe_text: str, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    epochs = 40
+    longer = re.sub(r"(?m)^epochs = .*", f"epochs = {epochs}", recipe_text)
+    cache = tmp_path / "cache"
+    context = multiprocessing.get_context("spawn")
+    training = context.Process(target=train_in_a_process, args=(longer, data, tmp_path / "killed", cache))
+    training.start()
+    deadline = time.monotonic() + 120
+    while not (backups := list((cache / checkpoint.FOLDER).glob("*"))) or checkpoint.epochs_done(backups[0]) < 2:
+        assert training.is_alive()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    training.kill()
+    training.join()
+    done = checkpoint.epochs_done(backups[0])
+
+    train(load_recipe(longer), data, tmp_path / "resumed", cache_dir=cache)
+
+    told = capsys.readouterr().out
+    assert f"going on after epoch {done} of {epochs}" in told
+    assert re.findall(r"epoch +(\d+)/40", told)[0] == str(done + 1)
+    assert not list((cache / checkpoint.FOLDER).glob("*"))
+    test = dataset.read_part(data, "test")
+    assert (score(tmp_path / "resumed", test.images).argmax(1) == test.labels).all()
 
 
 def test_preparing_twice_gives_the_same_data(recipe: Recipe, data: Path, tmp_path: Path) -> None:
@@ -110,14 +146,14 @@ def test_warmup_requests_are_answered(tf: ModuleType, version: Path) -> None:
 
 
 def test_the_same_seed_gives_the_same_version(recipe: Recipe, version: Path, data: Path, tmp_path: Path) -> None:
-    train(recipe, data, tmp_path / "again")
+    train(recipe, data, tmp_path / "again", cache_dir=tmp_path)
 
     images = dataset.read_part(data, "test").images
     assert (score(version, images) == score(tmp_path / "again", images)).all()
 
 
 def test_another_seed_gives_another_version(recipe: Recipe, version: Path, data: Path, tmp_path: Path) -> None:
-    train(recipe, data, tmp_path / "other", preset="averaged", seed=4)
+    train(recipe, data, tmp_path / "other", preset="averaged", seed=4, cache_dir=tmp_path)
 
     images = dataset.read_part(data, "test").images
     assert (score(version, images) != score(tmp_path / "other", images)).any()
