@@ -73,7 +73,7 @@ def up(host: str, port: int, model_server_port: int, recipe: str, repository: Pa
 @cli.command()
 @click.argument("recipe", default="digits")
 @click.option("--quick", "preset", flag_value="quick", help="Half a minute of training.")
-@click.option("--best", "preset", flag_value="best", help="As long as it takes.")
+@click.option("--best", "preset", flag_value="best", help="An hour or two; goes on where it was interrupted.")
 @_seed
 @_repository
 def train(recipe: str, preset: str | None, seed: int | None, repository: Path) -> None:

@@ -24,7 +24,7 @@ HEIGHT = 64
 
 _MARGIN = 40
 _LEAST_LIKE = 0.75  # of the union of two boxes, what is in both: the hypothesis is the character
-_MOST_LIKE = 0.45  # with each box: it is a part of one at the most
+_MOST_LIKE = 0.6  # with each box: it is a part of one at the most
 _LEAST_OF_WHOLE = 0.6  # of a character's box: the hypothesis has the character in it
 _SLIMMEST_PART = 0.4  # width by height: a part that is slimmer may well look like a 1 or an l
 _MOST_OF_ONE = 2  # hypotheses for one character
@@ -160,7 +160,7 @@ def _put(canvas: NDArray[np.uint8], piece: Shape, x: float, y: float) -> Box:
 
 def _join(canvas: NDArray[np.uint8], left: Box, right: Box, width: float, generator: np.random.Generator) -> None:
     """A stroke from one character to the next."""
-    height = generator.uniform(0, 1)
+    height = generator.uniform(0.85, 1) if generator.uniform() < 0.4 else generator.uniform(0, 1)
     points = []
     for box, is_left in ((left, True), (right, False)):
         row = int(box[1] + np.clip(height + generator.normal(0, 0.12), 0.02, 0.98) * (box[3] - 1))

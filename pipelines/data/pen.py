@@ -69,6 +69,9 @@ def zero(generator: np.random.Generator) -> list[Stroke]:
             (x - wide * g(0.4, 1), y + g(0, 0.2)),
             (x + wide * g(0, 1), y - g(0, 0.2)),
         ]
+    elif kind < 0.7:  # on a stroke that leads along the foot, from the last one or to the next
+        left, right = (-wide - g(0, 0.5) * (g() < 0.6), wide + g(0, 0.6) * (g() < 0.8))
+        return [loop, [(left, 1 + g(-0.08, 0.03)), (0, 1), (right, 1 + g(-0.1, 0.03))]]
     if g() < 0.15:  # comes from the last one
         loop.insert(0, (loop[0][0] - g(0.1, 0.5), loop[0][1] + g(-0.15, 0.1)))
     return [loop]
