@@ -91,7 +91,7 @@ def write_small_recipe(path: Path) -> None:
     """digits.toml with a quick training of one epoch of a smaller network: right enough, in a third of the time."""
     text = _RECIPE.read_text()
     head, _, _ = text.partition("[gates]")
-    head = re.sub(r"(?m)^(fonts|restyled|outliers) = .*\n", "", head.partition("[presets.")[0])
+    head = re.sub(r"(?m)^(fonts|restyled|fields|outliers) = .*\n", "", head.partition("[presets.")[0])
     path.write_text(
         f"{head}[gates]\naccuracy = 0.95\nrecall = 0.85\nece = 0.1\n\n"
         "[presets.quick]\nnetwork = { channels = [16, 32, 64] }\ntraining = { epochs = 1 }\n"
