@@ -17,11 +17,11 @@ from handwriting.segment import Line
 
 # Fitted by pipelines/reading_odds.py to 3,000 rendered fields; docs/accuracy.md.
 _GEOMETRY_WEIGHTS = np.array(
-    [0.45, -0.68, -2.82, -0.79, -1.4, -1.13, -3.89, -0.61, -0.26, 0.38, -0.53, -1.54, -3.74, -0.38, -2.32]
+    [0.44, -1.44, -3.08, -0.9, -1.3, -2.09, -4.08, -0.67, -0.19, 0.25, -0.25, -1.71, -3.33, -0.09, -1.55]
 )
-_CONFIDENCE_WEIGHTS = np.array([2.58, 1.29])
+_CONFIDENCE_WEIGHTS = np.array([2.48, 1.63])
 GEOMETRY_COUNT, CONFIDENCE_COUNT = len(_GEOMETRY_WEIGHTS), len(_CONFIDENCE_WEIGHTS)
-_SPECK_WEIGHTS = np.array([-0.0, -3.56, -0.8, 1.29, -1.28, -0.9, 1.87, -0.5])
+_SPECK_WEIGHTS = np.array([-0.32, -3.28, -1.0, 1.44, -1.24, -1.07, 1.67, 0.02])
 _LEAST_PROBABLE = 1e-4  # of a label that is still considered
 _FREE_LABELS = 4  # considered for each hypothesis where nothing constrains them
 _FREE_WAYS = 16  # kept at each piece where nothing constrains them

@@ -167,8 +167,8 @@ def four(generator: np.random.Generator) -> list[Stroke]:
     """A 4 that is open at the top, its left side an angle, a bow or a loop; in one stroke; or a triangle on a stem."""
     g = generator.uniform
     width, bar, slant, kind = g(0.3, 0.8), g(0.42, 0.8), g(-0.05, 0.2), g()
-    if kind < 0.3:
-        stem, bar = g(0.3, 0.75), g(0.32, 0.7)
+    if kind < 0.35:
+        stem, bar = g(0.3, 0.75), g(0.22, 0.7)
         return [
             [(stem + slant, 0), (0, bar)],
             [(0, bar), (stem + g(0, 0.25), bar + g(-0.06, 0.06))],
@@ -176,7 +176,7 @@ def four(generator: np.random.Generator) -> list[Stroke]:
         ]
     start, stem, top = g(0.0, 0.25), width * g(0.55, 0.95), g(-0.05, 0.55) * bar / 0.7
     left: Stroke = [(start + slant, 0), (start * g(0.3, 1), bar * g(0.4, 0.7)), (0, bar)]
-    if kind < 0.42:  # without lifting the pen
+    if kind < 0.45:  # without lifting the pen
         low = min(bar, 0.6)
         turn: Stroke = [(g(0.02, 0.08), low), (width * 0.6, low - g(0, 0.1)), (width, low * g(0.4, 0.8))]
         return [[(start + slant, 0), (0, low * 0.75), *turn, (width * g(0.7, 1), 0.7), (width * g(0.3, 0.9), 1)]]

@@ -13,7 +13,7 @@ from pipelines.steps.prepare import prepare, split
 def recipe_of_fonts(*changes: tuple[str, str]) -> Recipe:
     """The digits from fonts alone, 200 of them, with the changes."""
     content = (FOLDER / "digits.toml").read_text(encoding="utf-8")
-    counts = [("fonts = 20_000", "fonts = 200"), ("restyled = 8_000", "restyled = 30"), ("fields = 24_000", "fields = 0")]
+    counts = [("fonts = 20_000", "fonts = 200"), ("restyled = 4_000", "restyled = 30"), ("fields = 28_000", "fields = 0")]
     for old, new in [('"mnist"', '"fonts"'), *counts, ("outliers = 8_000", "outliers = 20"), *changes]:
         assert old in content
         content = content.replace(old, new, 1)
