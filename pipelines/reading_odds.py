@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
-from multiprocessing import Pool
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -97,7 +97,7 @@ def fit(lessons: Sequence[Lesson], start: Vector) -> Vector:
     """The weights under which the lessons' texts are most likely, from `start` on; hopeless texts count less and less."""
     from scipy.optimize import minimize
 
-    with Pool(2) as pool:
+    with get_context("spawn").Pool(2) as pool:  # TensorFlow's threads do not survive a fork
 
         def loss(weights: Vector) -> tuple[float, Vector]:
             (value, gradient), (more, steeper) = pool.starmap(_sum, [(lessons[half::2], weights) for half in (0, 1)])

@@ -162,7 +162,7 @@ def preprocessed(images: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[
     if len(chunks) < 2:
         done = [_preprocessed(chunk) for chunk in chunks]
     else:
-        with multiprocessing.get_context("fork").Pool(min(len(os.sched_getaffinity(0)), len(chunks))) as pool:
+        with multiprocessing.get_context("spawn").Pool(min(len(os.sched_getaffinity(0)), len(chunks))) as pool:
             done = pool.map(_preprocessed, chunks)
     if not done:
         return np.zeros((0, 28, 28), np.uint8), np.zeros(0, np.bool_)
