@@ -1,6 +1,6 @@
 """The network: a strided stem, one pooled stage, residual blocks at 7 × 7, one strided stage, one dense layer.
 
-With channels (24, 48, 96), one block and 10 classes: 115,402 parameters, 4.3 million multiply-adds per character.
+With channels (32, 64, 128), one block and 10 classes: 197,642 parameters, 7.6 million multiply-adds per character.
 The stem halves the image at once, because at 28 × 28 the layers around a convolution cost more than it does.
 """
 
