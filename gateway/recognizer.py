@@ -41,6 +41,8 @@ class Answer:
     model: str
     version: int
     results: tuple[Recognition | ImageError | Overloaded, ...]
+    seen: tuple[Tensor, ...] = ()
+    """What the model saw of the images that it recognised."""
 
 
 class Recognizer:
@@ -90,7 +92,7 @@ class Recognizer:
         recognitions = iter([rank(row, classes, options.top_k) for row in scores])
         results = tuple(next(recognitions) if isinstance(item, np.ndarray) else item for item in prepared)
         count(self._metrics, options.model, version, [item for item in results if isinstance(item, Recognition)])
-        return Answer(options.model, version, results)
+        return Answer(options.model, version, results, tuple(tensors))
 
     def _prepare(
         self, file: bytes | ImageError, polarity: Polarity, deadline: Deadline, stages: Stages

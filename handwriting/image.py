@@ -7,6 +7,7 @@ import re
 import struct
 import warnings
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import (  # the plugins too: one that is missing makes Pillow load all that it has, in the first request
@@ -118,6 +119,11 @@ def from_base64(text: str | bytes) -> bytes:
 
 def to_base64(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")
+
+
+def to_png(pixels: Pixels) -> bytes:
+    """The pixels as a PNG file."""
+    return bytes(cv2.imencode(".png", pixels)[1])
 
 
 def open_image(data: bytes) -> OpenImage:

@@ -6,6 +6,7 @@ from gateway.api.requests import deadline_of, many_images, one_image
 from gateway.api.responses import json_response, model_json, result_json
 from gateway.recognizer import Answer, Recognizer
 from gateway.settings import Settings
+from handwriting.image import to_base64, to_png
 
 
 def blueprint(recognizer: Recognizer, settings: Settings) -> Blueprint:
@@ -20,7 +21,8 @@ def blueprint(recognizer: Recognizer, settings: Settings) -> Blueprint:
         answer = recognizer.recognize(asked.file, asked.options, deadline, g.stages)
         _note(answer)
         with g.stages.measure("respond"):
-            return json_response({"id": g.id, "model": model_json(answer), **result_json(answer.results[0])})
+            told = {"id": g.id, "model": model_json(answer), **result_json(answer.results[0])}
+            return json_response({**told, "input": to_base64(to_png(answer.seen[0]))} if asked.wants_input else told)
 
     @routes.post("/v1/predict:batch")
     def predict_batch() -> Response:

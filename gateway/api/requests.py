@@ -35,6 +35,8 @@ class OneImage:
 
     file: bytes
     options: Options
+    wants_input: bool
+    """Whether the answer is to hold what the model saw."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,8 @@ def one_image(request: Request, settings: Settings) -> OneImage:
     Raises:
         ProblemError, InvalidBase64: the request is not as the API describes it.
     """
-    file, values = _image_and_values(request, _OPTIONS)
-    return OneImage(file, _options(values, settings))
+    file, values = _image_and_values(request, {**_OPTIONS, "include": _is_include})
+    return OneImage(file, _options(values, settings), "include" in values)
 
 
 def one_field(request: Request, settings: Settings) -> OneField:
@@ -249,6 +251,10 @@ def _is_max_candidates(value: Any) -> str | None:
 
 def _is_polarity(value: Any) -> str | None:
     return None if value in POLARITIES else f"It is {_shown(value)}; {', '.join(POLARITIES)} are accepted."
+
+
+def _is_include(value: Any) -> str | None:
+    return None if value == "input" else f"It is {_shown(value)}; input is accepted."
 
 
 _Checks = Mapping[str, Callable[[Any], str | None]]

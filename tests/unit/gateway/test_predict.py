@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 
 from gateway.app import create_app
 from gateway.settings import Settings
-from handwriting.image import decode, to_base64
+from handwriting.image import decode, from_base64, to_base64
 from handwriting.preprocess import to_tensor
 from tests.fakes import DIGITS, FakeModelServer, TinyModel
 from tfserving.client import ModelClient
@@ -294,6 +294,19 @@ def test_an_image_beyond_the_decoding_memory_is_turned_away(server: FakeModelSer
 
     problem(response, 503, "overloaded")
     assert response.headers["Retry-After"] == "1"
+
+
+def test_what_the_model_saw_is_given_to_who_asks(client: FlaskClient, png: bytes) -> None:
+    body = ask(client, png, include="input").get_json()
+
+    seen = decode(from_base64(body.pop("input")))
+    assert np.array_equal(seen, to_tensor(decode(png)))
+    assert {**body, "id": ""} == {**ask(client, png).get_json(), "id": ""}
+
+
+@pytest.mark.parametrize("include", ["", "output", 1])
+def test_only_the_input_can_be_included(client: FlaskClient, png: bytes, include: object) -> None:
+    assert "input is accepted" in str(problem(ask(client, png, include=include), 400, "invalid_request")["detail"])
 
 
 def test_a_batch_is_answered_in_order_and_a_bad_image_fails_alone(
