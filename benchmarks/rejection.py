@@ -25,9 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from handwriting.labels import NONE_FOLDER
 from pipelines.data import mnist
 from pipelines.data.faces import faces, shape
-from pipelines.data.pictures import NONE_FOLDER
 from pipelines.errors import PipelineError
 
 Picture = NDArray[np.uint8]

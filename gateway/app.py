@@ -9,11 +9,12 @@ from time import perf_counter
 from flask import Flask, Response, g, request
 from ulid import ULID
 
-from gateway.api import models, operations, predict, read
+from gateway.api import feedback, models, operations, predict, read
 from gateway.api.responses import problem_response
 from gateway.budget import PixelBudget
 from gateway.catalogue import Catalogue
 from gateway.errors import ProblemError, to_problem
+from gateway.feedback import Collector, FeedbackStore
 from gateway.metrics import Metrics, Stages
 from gateway.reader import Reader
 from gateway.recognizer import Recognizer
@@ -40,6 +41,9 @@ def create_app(
     app.register_blueprint(read.blueprint(Reader(catalogue, budget, metrics), settings))
     app.register_blueprint(models.blueprint(catalogue, settings))
     app.register_blueprint(operations.blueprint(catalogue, settings, metrics, is_draining))
+    if settings.feedback_dir:
+        store = FeedbackStore(Path(settings.feedback_dir), settings.feedback_max_bytes)
+        app.register_blueprint(feedback.blueprint(Collector(catalogue, budget, store), settings))
     app.extensions["metrics"] = metrics
     _observe(app, metrics)
     app.register_error_handler(Exception, _answer_error)

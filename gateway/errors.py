@@ -8,6 +8,7 @@ from typing import Any
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
 
 from gateway.budget import Overloaded
+from gateway.feedback import FeedbackFull, FeedbackUnavailable, UnknownLabel
 from gateway.reader import UnknownPattern
 from handwriting.errors import ImageTooLarge, InvalidBase64, NoInk, TooManyCharacters, UnsupportedImage
 from tfserving.errors import (
@@ -40,6 +41,8 @@ TITLES = {
     "overloaded": "The gateway has more work than it can do",
     "model_unavailable": "No model server answers",
     "draining": "The gateway is shutting down",
+    "feedback_unavailable": "Feedback cannot be stored now",
+    "feedback_full": "There is no room for more feedback",
     "deadline_exceeded": "The time was not enough",
     "internal": "The gateway has failed",
 }
@@ -88,6 +91,8 @@ _MEANINGS: tuple[tuple[type[Exception], int, str], ...] = (
     (ContractMismatch, 503, "model_unavailable"),
     (DeadlineExceeded, 504, "deadline_exceeded"),
     (ServingError, 503, "model_unavailable"),
+    (FeedbackUnavailable, 503, "feedback_unavailable"),
+    (FeedbackFull, 507, "feedback_full"),
 )
 
 
@@ -97,13 +102,16 @@ def to_problem(error: BaseException) -> Problem:
         return _with_retry(error.problem)
     if isinstance(error, HTTPException):
         return _from_http(error)
-    if isinstance(error, UnknownPattern):
-        told = [{"pointer": "/pattern", "detail": str(error)}]
-        return Problem(400, "invalid_request", f"/pattern: {error}", extra={"errors": told})
+    if isinstance(error, (UnknownPattern, UnknownLabel)):
+        pointer = "/pattern" if isinstance(error, UnknownPattern) else "/label"
+        told = [{"pointer": pointer, "detail": str(error)}]
+        return Problem(400, "invalid_request", f"{pointer}: {error}", extra={"errors": told})
     for kind, status, code in _MEANINGS:
         if isinstance(error, kind):
             if isinstance(error, ServingError) and status == 503:
                 log.warning("model call failed: %s", error)
+            if isinstance(error, FeedbackUnavailable):
+                log.warning("%s", error)
             return _with_retry(Problem(status, code, str(error)))
     return Problem(500, "internal", "The gateway failed on this request. It was logged under the id.")
 

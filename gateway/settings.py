@@ -31,6 +31,8 @@ class Settings:
     max_batch_images: int = _setting(256, "images in one batch request, at most", least=1)
     max_request_bytes: int = _setting(64 << 20, "bytes of a batch request's body, at most", least=1024)
     decoding_pixels: int = _setting(80_000_000, "pixels of all images that are being decoded at one time, at most", least=1)
+    feedback_dir: str = _setting("", "folder that POST /v1/feedback stores images in; without one there is no such path")
+    feedback_max_bytes: int = _setting(1 << 30, "bytes of feedback that are stored, at most", least=1)
     drain_seconds: float = _setting(
         0.0, "how long to answer 503 on /readyz and still serve, after SIGTERM, in seconds", least=0
     )

@@ -70,6 +70,7 @@ class OpenImage:
     def __init__(self, image: Image.Image) -> None:
         self._image = image
         self._size = image.size
+        self.format = image.format or ""
         self.pixel_count = image.width * image.height
 
     @property

@@ -25,7 +25,7 @@ def blueprint(catalogue: Catalogue, settings: Settings) -> Blueprint:
                 found.append(_model_json(catalogue.describe(name, deadline), settings))
             except UnknownModel:
                 continue  # configured, but nothing of it is published yet
-        return json_response({"models": found})
+        return json_response({"models": found, "feedback": bool(settings.feedback_dir)})
 
     @routes.get("/v1/models/<name>")
     def model(name: str) -> Response:

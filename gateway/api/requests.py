@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -11,6 +12,7 @@ from flask import Request
 
 from gateway.budget import Deadline
 from gateway.errors import ProblemError
+from gateway.feedback import Feedback
 from gateway.reader import FieldOptions
 from gateway.recognizer import Options
 from gateway.settings import Settings
@@ -91,6 +93,16 @@ def one_field(request: Request, settings: Settings) -> OneField:
     return OneField(file, FieldOptions(_options(values, settings), constraint, **chosen, pattern_name=name))
 
 
+def one_feedback(request: Request, settings: Settings) -> Feedback:
+    """The image and the label that it should have had.
+
+    Raises:
+        ProblemError, InvalidBase64: the request is not as the API describes it.
+    """
+    file, values = _image_and_values(request, {"model": _is_name, "version": _is_version}, {"label": _is_label})
+    return Feedback(file, **{"model": settings.default_model, **values})
+
+
 def _composed(text: str | None) -> str | None:
     """The text as labels are written: in Unicode's composed form."""
     return None if text is None else unicodedata.normalize("NFC", text)
@@ -101,22 +113,24 @@ def _pattern_name(pattern: str | None) -> str | None:
     return pattern[1:] if pattern and pattern.startswith("@") else None
 
 
-def _image_and_values(request: Request, options: "_Checks") -> tuple[bytes, dict[str, Any]]:
+def _image_and_values(
+    request: Request, options: "_Checks", required: "_Checks" = MappingProxyType({})
+) -> tuple[bytes, dict[str, Any]]:
     """The image file and the checked options that were given."""
     request.max_content_length = _SINGLE_BODY_BYTES
     kind = request.mimetype
     if kind == "application/json":
         body = _json_object(request)
-        _check(body, {"image": _is_text}, options)
+        _check(body, {"image": _is_text, **required}, options)
         return from_base64(body.pop("image")), body
     if kind in IMAGE_TYPES:
-        return _body(request), _from_text(request.args, options)
+        return _body(request), _from_text(request.args, options, required)
     if kind == "multipart/form-data":
         _check_length(request)
         upload = request.files.get("image")
         if upload is None:
             raise _invalid([("/image", "The form has no file field `image`.")])
-        return upload.stream.read(), _from_text(request.form, options)
+        return upload.stream.read(), _from_text(request.form, options, required)
     raise _unsupported(request, ("application/json", *IMAGE_TYPES, "multipart/form-data"))
 
 
@@ -200,6 +214,10 @@ def _is_name(value: Any) -> str | None:
     if isinstance(value, str) and _NAME.fullmatch(value):
         return None
     return f"It is {_shown(value)}; a model's name is expected."
+
+
+def _is_label(value: Any) -> str | None:
+    return None if isinstance(value, str) and value else f"It is {_shown(value)}; the class that the image shows is expected."
 
 
 def _is_version(value: Any) -> str | None:
@@ -294,10 +312,10 @@ def _options(body: Mapping[str, Any], settings: Settings) -> Options:
     return Options(**{"model": settings.default_model, **chosen})
 
 
-def _from_text(values: Mapping[str, str], options: _Checks) -> dict[str, Any]:
+def _from_text(values: Mapping[str, str], options: _Checks, required: _Checks) -> dict[str, Any]:
     """Options that came as text: in the query, or as fields of a form."""
     body = {name: int(text) if name in _NUMERIC and _NUMBER.fullmatch(text) else text for name, text in values.items()}
-    _check(body, {}, options)
+    _check(body, required, options)
     return body
 
 

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from handwriting.errors import ImageError
 from handwriting.image import decode
+from handwriting.labels import folder_name, label_of
 from handwriting.preprocess import to_tensor
 from pipelines.data.images import LabelledImages, SourceData
-from pipelines.data.pictures import SUFFIXES, folder_name, label_of
+from pipelines.data.pictures import SUFFIXES
 from pipelines.errors import DataError
 from pipelines.files import sha256_of
 

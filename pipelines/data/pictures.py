@@ -15,13 +15,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote
 
 import numpy as np
 from numpy.typing import NDArray
 
 from handwriting.errors import ImageError, NoInk
 from handwriting.image import decode
+from handwriting.labels import NONE_FOLDER, label_of
 from handwriting.preprocess import to_tensor
 from pipelines.errors import DataError
 
@@ -29,8 +29,6 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 TABLE = "labels.csv"
 SINGLE, STRINGS, NONE = "single", "strings", "none"
 """The kinds of pictures that a table tells apart."""
-NONE_FOLDER = "_none"
-"""The folder with pictures of what is none of the labels."""
 
 
 @dataclass(frozen=True)
@@ -65,17 +63,6 @@ class Found:
     outliers: list[Picture]
     left_out: dict[str, int]
     """What is none of them: a description → how many."""
-
-
-def label_of(name: str) -> str:
-    """The label that a folder's name stands for: percent-decoded, in Unicode's composed form."""
-    return unicodedata.normalize("NFC", unquote(name))
-
-
-def folder_name(label: str) -> str:
-    """A name for the label's folder, from which `label_of` has the label: percent-encoded where it must be."""
-    name = label.replace("%", "%25").replace("/", "%2F")
-    return "%2E" + name[1:] if name.startswith(".") else name
 
 
 def find(folder: Path) -> Found:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from handwriting.labels import folder_name
 from pipelines.data import folder
-from pipelines.data.pictures import folder_name
 from pipelines.errors import DataError
 
 
