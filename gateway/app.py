@@ -18,6 +18,7 @@ from gateway.feedback import Collector, FeedbackStore
 from gateway.metrics import Metrics, Stages
 from gateway.reader import Reader
 from gateway.recognizer import Recognizer
+from gateway.security import with_security_headers
 from gateway.settings import Settings
 from tfserving.client import ModelClient
 
@@ -47,6 +48,7 @@ def create_app(
     app.extensions["metrics"] = metrics
     _observe(app, metrics)
     app.register_error_handler(Exception, _answer_error)
+    app.wsgi_app = with_security_headers(app.wsgi_app)  # type: ignore[assignment, method-assign]  # as Flask's documentation advises
     return app
 
 
@@ -67,7 +69,6 @@ def _observe(app: Flask, metrics: Metrics) -> None:
     @app.after_request
     def end(response: Response) -> Response:
         response.headers["X-Request-ID"] = g.id
-        response.headers["X-Content-Type-Options"] = "nosniff"
         seconds = perf_counter() - g.start
         route = request.url_rule.rule if request.url_rule else "none"
         metrics.requests.labels(route, request.method, str(response.status_code)).inc()
