@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from gateway.budget import Deadline
@@ -132,8 +132,8 @@ class Catalogue:
             index = np.zeros(1, np.int32)
             try:
                 outputs = self._call(model, version, contract.CARD_SIGNATURE, {contract.INDEX: index}, deadline).outputs
-                told = orjson.loads(outputs[contract.CARD].tolist()[0])
-            except (ContractMismatch, KeyError, orjson.JSONDecodeError):
+                told = msgspec.json.decode(outputs[contract.CARD].tolist()[0])
+            except (ContractMismatch, KeyError, msgspec.DecodeError, UnicodeDecodeError):
                 told = {}
             card = told if isinstance(told, dict) else {}
             _remember(self._cards, (model, version), card)

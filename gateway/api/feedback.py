@@ -4,6 +4,7 @@ from flask import Blueprint, Response, g, request
 
 from gateway.api.requests import deadline_of, one_feedback
 from gateway.api.responses import json_response
+from gateway.api.schemas import FeedbackReceipt, ModelVersion
 from gateway.feedback import Collector
 from gateway.settings import Settings
 
@@ -19,6 +20,6 @@ def blueprint(collector: Collector, settings: Settings) -> Blueprint:
             asked = one_feedback(request, settings)
         version = collector.take(asked, g.id, deadline)
         g.log_fields.update(model=asked.model, version=version, label=asked.label)
-        return json_response({"id": g.id, "model": {"name": asked.model, "version": version}, "label": asked.label}, 202)
+        return json_response(FeedbackReceipt(id=g.id, model=ModelVersion(asked.model, version), label=asked.label), 202)
 
     return routes

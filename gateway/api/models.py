@@ -3,10 +3,12 @@
 from typing import Any
 
 from flask import Blueprint, Response, request
+from msgspec import UNSET
 
 from gateway.api.requests import deadline_of
 from gateway.api.responses import json_response
-from gateway.catalogue import Catalogue, ModelInfo
+from gateway.api.schemas import ModelDescription, ModelList, VersionDescription
+from gateway.catalogue import Catalogue, ModelInfo, VersionInfo
 from gateway.reader import patterns_of
 from gateway.settings import Settings
 from tfserving.errors import UnknownModel
@@ -22,36 +24,37 @@ def blueprint(catalogue: Catalogue, settings: Settings) -> Blueprint:
         found = []
         for name in catalogue.model_names:
             try:
-                found.append(_model_json(catalogue.describe(name, deadline), settings))
+                found.append(_described(catalogue.describe(name, deadline), settings))
             except UnknownModel:
                 continue  # configured, but nothing of it is published yet
-        return json_response({"models": found, "feedback": bool(settings.feedback_dir)})
+        return json_response(ModelList(found, bool(settings.feedback_dir)))
 
     @routes.get("/v1/models/<name>")
     def model(name: str) -> Response:
-        return json_response(_model_json(catalogue.describe(name, deadline_of(request, settings)), settings))
+        return json_response(_described(catalogue.describe(name, deadline_of(request, settings)), settings))
 
     return routes
 
 
-def _model_json(model: ModelInfo, settings: Settings) -> dict[str, Any]:
-    return {
-        "name": model.name,
-        "is_default": model.name == settings.default_model,
-        "classes": model.classes,
-        "input_shape": model.input_shape,
-        "versions": [
-            {
-                "version": version.status.version,
-                "state": version.status.state,
-                "labels": version.labels,
-                "accuracy": _accuracy(version.card),
-                **({"patterns": patterns} if (patterns := patterns_of(version.card)) else {}),
-                **({"error": version.status.error_message} if version.status.error_message else {}),
-            }
-            for version in model.versions
-        ],
-    }
+def _described(model: ModelInfo, settings: Settings) -> ModelDescription:
+    return ModelDescription(
+        model.name,
+        model.name == settings.default_model,
+        list(model.classes),
+        list(model.input_shape),
+        [_described_version(version) for version in model.versions],
+    )
+
+
+def _described_version(version: VersionInfo) -> VersionDescription:
+    return VersionDescription(
+        version=version.status.version,
+        state=version.status.state,
+        labels=list(version.labels),
+        accuracy=_accuracy(version.card),
+        patterns=patterns_of(version.card) or UNSET,
+        error=version.status.error_message or UNSET,
+    )
 
 
 def _accuracy(card: dict[str, Any]) -> float | None:

@@ -6,6 +6,7 @@ from flask import Blueprint, Response, request
 from prometheus_client.exposition import choose_encoder
 
 from gateway.api.responses import json_response
+from gateway.api.schemas import Health, Readiness, ReadyModel
 from gateway.catalogue import Catalogue
 from gateway.errors import ProblemError
 from gateway.metrics import Metrics
@@ -19,7 +20,7 @@ def blueprint(catalogue: Catalogue, settings: Settings, metrics: Metrics, is_dra
 
     @routes.get("/healthz")
     def healthz() -> Response:
-        return json_response({"status": "ok"})
+        return json_response(Health("ok"))
 
     @routes.get("/readyz")
     def readyz() -> Response:
@@ -33,7 +34,7 @@ def blueprint(catalogue: Catalogue, settings: Settings, metrics: Metrics, is_dra
         if not available:
             raise ProblemError(503, "model_unavailable", f"Model {model} has no version that is loaded yet.")
         versions = [status.version for status in available]
-        return json_response({"status": "ready", "model": {"name": model, "versions": versions}})
+        return json_response(Readiness("ready", ReadyModel(model, versions)))
 
     @routes.get("/metrics")
     def scrape() -> Response:

@@ -1,9 +1,11 @@
 """POST /v1/predict and /v1/predict:batch."""
 
 from flask import Blueprint, Response, g, request
+from msgspec import UNSET
 
 from gateway.api.requests import deadline_of, many_images, one_image
-from gateway.api.responses import json_response, model_json, result_json
+from gateway.api.responses import json_response, model_of, result_of
+from gateway.api.schemas import BatchAnswer, Prediction
 from gateway.recognizer import Answer, Recognizer
 from gateway.settings import Settings
 from handwriting.image import to_base64, to_png
@@ -21,8 +23,8 @@ def blueprint(recognizer: Recognizer, settings: Settings) -> Blueprint:
         answer = recognizer.recognize(asked.file, asked.options, deadline, g.stages)
         _note(answer)
         with g.stages.measure("respond"):
-            told = {"id": g.id, "model": model_json(answer), **result_json(answer.results[0])}
-            return json_response({**told, "input": to_base64(to_png(answer.seen[0]))} if asked.wants_input else told)
+            seen = to_base64(to_png(answer.seen[0])) if asked.wants_input else UNSET
+            return json_response(Prediction(id=g.id, model=model_of(answer), **vars(answer.results[0]), input=seen))
 
     @routes.post("/v1/predict:batch")
     def predict_batch() -> Response:
@@ -32,8 +34,9 @@ def blueprint(recognizer: Recognizer, settings: Settings) -> Blueprint:
         answer = recognizer.recognize_batch(files, options, deadline, g.stages)
         _note(answer)
         with g.stages.measure("respond"):
-            results = [result_json(result) for result in answer.results]
-            return json_response({"id": g.id, "model": model_json(answer), "results": results})
+            return json_response(
+                BatchAnswer(id=g.id, model=model_of(answer), results=[result_of(one) for one in answer.results])
+            )
 
     return routes
 

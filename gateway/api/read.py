@@ -1,11 +1,11 @@
 """POST /v1/read."""
 
-from typing import Any
-
 from flask import Blueprint, Response, g, request
+from msgspec import UNSET
 
+from gateway.api import schemas
 from gateway.api.requests import deadline_of, one_field
-from gateway.api.responses import json_response, result_json
+from gateway.api.responses import json_response
 from gateway.reader import FieldAnswer, Reader, TextLine
 from gateway.settings import Settings
 
@@ -24,26 +24,23 @@ def blueprint(reader: Reader, settings: Settings) -> Blueprint:
         g.log_fields["version"] = answer.version
         g.log_fields["characters"] = sum(len(line.characters) for line in answer.lines)
         with g.stages.measure("respond"):
-            return json_response({"id": g.id, **_as_json(answer)})
+            return json_response(_told(answer, g.id))
 
     return routes
 
 
-def _as_json(answer: FieldAnswer) -> dict[str, Any]:
-    told = {
-        "model": {"name": answer.model, "version": answer.version},
-        "text": answer.text,
-        "confidence": round(answer.confidence, 6),
-        "lines": [_line_json(line) for line in answer.lines],
-        "candidates": [{"text": item.text, "probability": round(item.probability, 6)} for item in answer.candidates],
-    }
-    return told if answer.satisfies is None else {**told, "satisfies": answer.satisfies}
+def _told(answer: FieldAnswer, request_id: str) -> schemas.FieldReading:
+    return schemas.FieldReading(
+        id=request_id,
+        model=schemas.ModelVersion(answer.model, answer.version),
+        text=answer.text,
+        confidence=round(answer.confidence, 6),
+        lines=[_told_line(line) for line in answer.lines],
+        candidates=[schemas.Candidate(item.text, round(item.probability, 6)) for item in answer.candidates],
+        satisfies=UNSET if answer.satisfies is None else answer.satisfies,
+    )
 
 
-def _line_json(line: TextLine) -> dict[str, Any]:
-    return {
-        "text": line.text,
-        "confidence": round(line.confidence, 6),
-        "box": line.box,
-        "characters": [{**result_json(item.recognition), "box": item.box} for item in line.characters],
-    }
+def _told_line(line: TextLine) -> schemas.Line:
+    characters = [schemas.FieldCharacter(**vars(item.recognition), box=item.box) for item in line.characters]
+    return schemas.Line(line.text, round(line.confidence, 6), line.box, characters)

@@ -1,37 +1,34 @@
 """Answers as JSON."""
 
-from typing import Any
-
-import orjson
+import msgspec
 from flask import Response, g
+from msgspec import Struct
 
+from gateway.api import schemas
 from gateway.errors import Problem, to_problem
 from gateway.recognizer import Answer, Recognition
 
+_encoder = msgspec.json.Encoder()
 
-def json_response(value: Any, status: int = 200) -> Response:
-    return Response(orjson.dumps(value), status, mimetype="application/json")
+
+def json_response(value: Struct, status: int = 200) -> Response:
+    return Response(_encoder.encode(value), status, mimetype="application/json")
 
 
 def problem_response(problem: Problem) -> Response:
     """RFC 9457: application/problem+json, with the request's id."""
-    body = orjson.dumps({**problem.as_json(), "id": g.id})
-    response = Response(body, problem.status, mimetype="application/problem+json")
+    body = schemas.Problem(**problem.as_json(), id=g.id)
+    response = Response(_encoder.encode(body), problem.status, mimetype="application/problem+json")
     response.headers.extend(problem.headers)
     return response
 
 
-def model_json(answer: Answer) -> dict[str, Any]:
-    return {"name": answer.model, "version": answer.version}
+def model_of(answer: Answer) -> schemas.ModelVersion:
+    return schemas.ModelVersion(answer.model, answer.version)
 
 
-def result_json(result: Recognition | Exception) -> dict[str, Any]:
+def result_of(result: Recognition | Exception) -> schemas.Character | schemas.BatchError:
     """A recognition, or what kept the image from being recognised."""
     if isinstance(result, Recognition):
-        return {
-            "prediction": result.prediction,
-            "confidence": result.confidence,
-            "probabilities": result.probabilities,
-            "rejected": result.rejected,
-        }
-    return {"error": to_problem(result).as_json()}
+        return schemas.Character(**vars(result))
+    return schemas.BatchError(schemas.Problem(**to_problem(result).as_json()))

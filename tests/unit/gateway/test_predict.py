@@ -163,7 +163,26 @@ def test_every_mistake_is_told_at_once(client: FlaskClient) -> None:
     assert {error["pointer"] for error in errors} == {"/image", "/top_k", "/x"}  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b'{"image": "\xff"}', b"[" * 10_000, b"NaN", b'{"image": "\\ud800"}'])
+NO_JSON = {
+    "nothing": b"",
+    "cut": b"{",
+    "no UTF-8": b'{"image": "\xff"}',
+    "a surrogate in UTF-8": b'{"image": "\xed\xa0\x80"}',
+    "a surrogate": b'{"image": "\\ud800"}',
+    "a byte order mark": b'\xef\xbb\xbf{"image": "eA=="}',
+    "NUL": b'{"image": "\0"}',
+    "deep arrays": b"[" * 10_000,
+    "deep objects": b'{"a":' * 10_000 + b"1" + b"}" * 10_000,
+    "NaN": b"NaN",
+    "a huge number": b'{"image": "eA==", "top_k": 1e999}',
+    "a number of 5,000 digits": b'{"image": "eA==", "top_k": ' + b"9" * 5000 + b"}",
+    "a key twice": b'{"image": "eA==", "top_k": 1, "top_k": 1}',
+    "a key twice, escaped": b'{"image": "eA==", "top_k": 1, "top\\u005fk": 1}',
+    "a key twice, inside": b'{"image": "eA==", "x": [{"a": 1, "a": 2}]}',
+}
+
+
+@pytest.mark.parametrize("data", NO_JSON.values(), ids=NO_JSON.keys())
 def test_what_is_no_json_is_refused(client: FlaskClient, data: bytes) -> None:
     problem(client.post("/v1/predict", data=data, content_type="application/json"), 400, "invalid_json")
 
@@ -208,10 +227,20 @@ def test_a_form_without_a_file_is_refused(client: FlaskClient) -> None:
     problem(response, 400, "invalid_request")
 
 
-def test_options_of_a_json_request_belong_into_its_body(client: FlaskClient, png: bytes) -> None:
-    response = client.post("/v1/predict?top_k=1", json={"image": to_base64(png)})
+def test_an_option_in_the_body_is_preferred_to_one_in_the_query(client: FlaskClient, png: bytes) -> None:
+    as_json = client.post("/v1/predict?top_k=1&version=2", json={"image": to_base64(png), "top_k": 3})
+    as_form = client.post("/v1/predict?top_k=1&version=2", data={"image": (io.BytesIO(png), "a.png"), "top_k": "3"})
 
-    problem(response, 400, "invalid_request")
+    for answer in (as_json, as_form):
+        assert answer.get_json()["model"]["version"] == 2
+        assert len(answer.get_json()["probabilities"]) == 3
+
+
+def test_an_option_that_comes_twice_is_refused(client: FlaskClient, png: bytes) -> None:
+    response = client.post("/v1/predict?top_k=1&top_k=2", data=png, content_type="image/png")
+
+    errors = problem(response, 400, "invalid_request")["errors"]
+    assert errors == [{"pointer": "/top_k", "detail": "It came more than once."}]
 
 
 @pytest.mark.parametrize(
@@ -306,7 +335,7 @@ def test_what_the_model_saw_is_given_to_who_asks(client: FlaskClient, png: bytes
 
 @pytest.mark.parametrize("include", ["", "output", 1])
 def test_only_the_input_can_be_included(client: FlaskClient, png: bytes, include: object) -> None:
-    assert "input is accepted" in str(problem(ask(client, png, include=include), 400, "invalid_request")["detail"])
+    assert "input, for what the model saw" in str(problem(ask(client, png, include=include), 400, "invalid_request")["detail"])
 
 
 def test_a_batch_is_answered_in_order_and_a_bad_image_fails_alone(
@@ -327,6 +356,44 @@ def test_a_batch_of_nothing_but_bad_images_is_answered(client: FlaskClient, blan
 
     assert body["model"]["version"] == 1
     assert [result["error"]["code"] for result in body["results"]] == ["no_ink", "no_ink"]
+
+
+def test_a_batch_may_come_as_a_form(client: FlaskClient, png: bytes, blank_png: bytes) -> None:
+    form = {"images": [(io.BytesIO(image), "image.png") for image in (png, blank_png, png)], "top_k": "1"}
+    as_json = {"images": [to_base64(image) for image in (png, blank_png, png)], "top_k": 1}
+
+    answer = client.post("/v1/predict:batch", data=form).get_json()
+
+    assert answer["results"] == client.post("/v1/predict:batch", json=as_json).get_json()["results"]
+
+
+@pytest.mark.parametrize(
+    ("form", "pointer"),
+    [
+        ({"image": 2}, "/image"),
+        ({"image": 1, "other": 1}, "/image"),
+        ({"picture": 1}, "/image"),
+        ({}, "/image"),
+    ],
+)
+def test_a_form_holds_one_file_in_its_field(client: FlaskClient, png: bytes, form: dict[str, int], pointer: str) -> None:
+    files = {name: [(io.BytesIO(png), "a.png") for _ in range(count)] for name, count in form.items()}
+
+    response = client.post("/v1/predict", data={**files, "top_k": "1"}, content_type="multipart/form-data")
+
+    errors = problem(response, 400, "invalid_request")["errors"]
+    assert [error["pointer"] for error in errors] == [pointer]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("kind", ["multipart/form-data", "multipart/form-data; boundary=ä", "multipart/form-data; boundary=x"])
+def test_a_form_that_cannot_be_read_is_refused(client: FlaskClient, kind: str) -> None:
+    problem(client.post("/v1/predict", data=b"--y\r\n", content_type=kind), 400, "invalid_request")
+
+
+def test_a_form_is_bounded_too(client: FlaskClient) -> None:
+    response = client.post("/v1/predict", data=b"x" * (15 << 20), content_type="multipart/form-data; boundary=x")
+
+    problem(response, 413, "payload_too_large")
 
 
 def test_too_many_images_are_refused(client: FlaskClient) -> None:

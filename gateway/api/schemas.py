@@ -1,0 +1,274 @@
+"""What requests and answers hold: these types check what comes, make what goes, and are the schemas of /openapi.json."""
+
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from handwriting.constraint import Check
+from handwriting.preprocess import Polarity
+
+_END = r"$(?!\n)"  # Python's $ alone also matches before a last line break
+
+ModelName = Annotated[
+    str, Meta(pattern=rf"^[A-Za-z0-9][A-Za-z0-9_.+-]{{0,62}}{_END}", description="a model's name", examples=["digits"])
+]
+Version = Annotated[
+    Annotated[int, Meta(ge=1, le=10**18 - 1)] | Annotated[str, Meta(pattern=rf"^[a-z][a-z0-9-]{{0,30}}{_END}")],
+    Meta(description="a version's number, or a label such as stable or canary", examples=["stable", 3]),
+]
+Base64 = Annotated[
+    str,
+    Meta(
+        description="an image file as base64: plain, URL-safe, or a data URI",
+        extra_json_schema={"contentEncoding": "base64", "format": "base64-image"},
+    ),
+]
+
+
+class ModelChoice(Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
+    """Which model is asked."""
+
+    model: ModelName | UnsetType = UNSET
+    version: Version | UnsetType = UNSET
+
+
+class CharacterOptions(ModelChoice, kw_only=True, forbid_unknown_fields=True, frozen=True):
+    """How characters are recognised."""
+
+    top_k: Annotated[int, Meta(ge=1, le=100_000, description="how many probabilities, a number above 0")] | UnsetType = UNSET
+    polarity: Annotated[Polarity, Meta(description="auto, dark_on_light or light_on_dark")] = "auto"
+
+
+class PredictOptions(CharacterOptions, kw_only=True, forbid_unknown_fields=True, frozen=True):
+    """How one character is recognised."""
+
+    include: Annotated[Literal["input"], Meta(description="input, for what the model saw as a PNG,")] | UnsetType = UNSET
+
+
+class ReadOptions(CharacterOptions, kw_only=True, forbid_unknown_fields=True, frozen=True):
+    """How a field is read."""
+
+    length: Annotated[int, Meta(ge=1, le=256, description="how many characters the text has, 1 to 256")] | UnsetType = UNSET
+    charset: (
+        Annotated[
+            str,
+            Meta(min_length=1, max_length=10_000, description="the characters that may occur", examples=["0123456789"]),
+        ]
+        | UnsetType
+    ) = UNSET
+    pattern: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                max_length=1000,
+                description="what the text is like, such as [A-Z]{2}\\d{3,4}, or @ and the name of a pattern of the model",
+                examples=["\\d{5}"],
+                extra_json_schema={"format": "text-pattern"},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    check: Annotated[Check, Meta(description="the check digits that the text carries: luhn, mod97, mod11")] | UnsetType = UNSET
+    max_candidates: Annotated[int, Meta(ge=1, le=50, description="how many readings to give, 1 to 50")] = 5
+
+
+class FeedbackOptions(ModelChoice, kw_only=True, forbid_unknown_fields=True, frozen=True):
+    """What an image shows."""
+
+    label: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="the class that the image shows, one of the model's",
+            examples=["7"],
+            extra_json_schema={"format": "class-label"},
+        ),
+    ]
+
+
+class PredictBody(PredictOptions, kw_only=True, forbid_unknown_fields=True, frozen=True):
+    """An image of one character."""
+
+    image: Base64
+
+
+class ReadBody(ReadOptions, kw_only=True, forbid_unknown_fields=True, frozen=True):
+    """An image of a line or field of characters."""
+
+    image: Base64
+
+
+class FeedbackBody(FeedbackOptions, kw_only=True, forbid_unknown_fields=True, frozen=True):
+    """An image and the class that it shows."""
+
+    image: Base64
+
+
+class BatchBody(CharacterOptions, kw_only=True, forbid_unknown_fields=True, frozen=True):
+    """Images of one character each."""
+
+    images: Annotated[list[Base64], Meta(min_length=1, description="an array of at least one image as base64")]
+
+
+class ModelVersion(Struct, frozen=True):
+    """The version of a model that answered."""
+
+    name: str
+    version: Annotated[int, Meta(ge=1)]
+
+
+Probability = Annotated[float, Meta(ge=0, le=1)]
+Box = Annotated[tuple[int, int, int, int], Meta(description="x, y, width and height, in pixels of the upright original image")]
+
+
+class Character(Struct, kw_only=True, frozen=True):
+    """One character: the most probable class, and whether it is probably none of the model's."""
+
+    prediction: str
+    confidence: Probability
+    probabilities: dict[str, Probability]
+    rejected: bool
+
+
+class Answered(Struct, kw_only=True, frozen=True):
+    """An answer of a model."""
+
+    id: Annotated[str, Meta(description="the request's id, also in the header X-Request-ID")]
+    model: ModelVersion
+
+
+class Prediction(Answered, kw_only=True, frozen=True):
+    """The answer about one image."""
+
+    prediction: str
+    confidence: Probability
+    probabilities: dict[str, Probability]
+    rejected: bool
+    input: Annotated[str, Meta(description="what the model saw: a PNG as base64")] | UnsetType = UNSET
+
+
+class FieldError(Struct, frozen=True):
+    """What is wrong with one part of a request."""
+
+    pointer: Annotated[str, Meta(description="a JSON pointer (RFC 6901) into the body; of an option, `/` and its name")]
+    detail: str
+
+
+class Problem(Struct, kw_only=True):
+    """What kept a request from being answered (RFC 9457)."""
+
+    type: Annotated[str, Meta(extra_json_schema={"format": "uri-reference"})]
+    title: str
+    status: Annotated[int, Meta(ge=400, le=599)]
+    code: str
+    detail: str
+    id: str | UnsetType = UNSET
+    errors: list[FieldError] | UnsetType = UNSET
+    error: Annotated[str, Meta(description="the detail, where clients of the Open Inference Protocol look")] | UnsetType = UNSET
+
+
+class BatchError(Struct, frozen=True):
+    """What kept one image of a batch from being recognised."""
+
+    error: Problem
+
+
+def _reference(kind: type[Struct]) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{kind.__name__}"}
+
+
+BatchResult = Annotated[Any, Meta(extra_json_schema={"anyOf": [_reference(Character), _reference(BatchError)]})]
+"""msgspec takes no union of structs without tags."""
+
+
+class BatchAnswer(Answered, kw_only=True, frozen=True):
+    """The answer about many images: a character or an error for each, in order."""
+
+    results: list[BatchResult]
+
+
+class FieldCharacter(Character, kw_only=True, frozen=True):
+    """One character of a line."""
+
+    box: Box
+
+
+class Line(Struct, frozen=True):
+    """A line of a field."""
+
+    text: str
+    confidence: Probability
+    box: Box
+    characters: list[FieldCharacter]
+
+
+class Candidate(Struct, frozen=True):
+    """One way to read the field."""
+
+    text: str
+    probability: Probability
+
+
+class FieldReading(Answered, kw_only=True, frozen=True):
+    """The answer about a field."""
+
+    text: str
+    confidence: Probability
+    lines: list[Line]
+    candidates: list[Candidate]
+    satisfies: bool | UnsetType = UNSET
+
+
+class FeedbackReceipt(Answered, kw_only=True, frozen=True):
+    """Feedback that is durably stored."""
+
+    label: str
+
+
+class VersionDescription(Struct, kw_only=True, frozen=True):
+    """A version as the model servers have it."""
+
+    version: int
+    state: Annotated[str, Meta(description="START, LOADING, AVAILABLE, UNLOADING or END; UNKNOWN where it is none of them")]
+    labels: list[str]
+    accuracy: float | None
+    patterns: dict[str, str] | UnsetType = UNSET
+    error: str | UnsetType = UNSET
+
+
+class ModelDescription(Struct, frozen=True):
+    """A model as the model servers have it, its newest version first."""
+
+    name: str
+    is_default: bool
+    classes: list[str]
+    input_shape: list[int]
+    versions: list[VersionDescription]
+
+
+class ModelList(Struct, frozen=True):
+    """The models, and whether the gateway takes feedback."""
+
+    models: list[ModelDescription]
+    feedback: bool
+
+
+class Health(Struct, frozen=True):
+    """The process can serve."""
+
+    status: Literal["ok"]
+
+
+class ReadyModel(Struct, frozen=True):
+    """The versions of the default model that can answer."""
+
+    name: str
+    versions: list[int]
+
+
+class Readiness(Struct, frozen=True):
+    """The default model can answer."""
+
+    status: Literal["ready"]
+    model: ReadyModel
