@@ -1,11 +1,13 @@
-"""What a request may use: time and memory."""
+"""What a request may use: time, memory and the processor."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from threading import Lock
+from contextlib import contextmanager, nullcontext
+from threading import Lock, local
 from time import monotonic
 
 from tfserving.errors import DeadlineExceeded
+
+_LARGE_PIXELS = 200_000
 
 
 class Overloaded(Exception):
@@ -15,9 +17,14 @@ class Overloaded(Exception):
 class Deadline:
     """The point in time by which a request must be answered."""
 
-    def __init__(self, seconds: float) -> None:
-        self._end = monotonic() + seconds
+    def __init__(self, seconds: float, since: float | None = None) -> None:
+        """So many seconds from now, or from the time `since` of monotonic()."""
+        self._end = (monotonic() if since is None else since) + seconds
         self._seconds = seconds
+
+    def left(self) -> float:
+        """Seconds until then; negative afterwards."""
+        return self._end - monotonic()
 
     def remaining(self) -> float:
         """Seconds that are left.
@@ -25,7 +32,7 @@ class Deadline:
         Raises:
             DeadlineExceeded: none are.
         """
-        left = self._end - monotonic()
+        left = self.left()
         if left <= 0:
             raise DeadlineExceeded(f"the request was not answered within its {self._seconds:g} seconds")
         return left
@@ -58,3 +65,46 @@ class PixelBudget:
         finally:
             with self._lock:
                 self._left += pixels
+
+
+class Baton:
+    """Held by the one request that computes; passed on by those that wait for the model server, or for a large image.
+
+    Python runs one thread at a time whatever we do. But Pillow and OpenCV let go of the interpreter in every small operation,
+    so that threads which compute side by side change places some twenty times a request; with the baton, a few times.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._mine = local()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Waits for the baton, and holds it while the block runs."""
+        self._lock.acquire()
+        self._mine.is_held = True
+        try:
+            yield
+        finally:
+            self._mine.is_held = False
+            self._lock.release()
+
+    @contextmanager
+    def passed_on(self) -> Iterator[None]:
+        """Lets others have the baton while the block runs, if this thread holds it."""
+        if not getattr(self._mine, "is_held", False):
+            yield
+            return
+        self._mine.is_held = False
+        self._lock.release()
+        try:
+            yield
+        finally:
+            self._lock.acquire()
+            self._mine.is_held = True
+
+    @contextmanager
+    def passed_on_for(self, pixels: int) -> Iterator[None]:
+        """As `passed_on`, where an image of so many pixels is worked on long enough outside the interpreter."""
+        with self.passed_on() if pixels > _LARGE_PIXELS else nullcontext():
+            yield

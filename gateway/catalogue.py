@@ -9,10 +9,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.budget import Deadline
+from gateway.budget import Baton, Deadline
 from gateway.metrics import Metrics
 from handwriting import contract
-from tfserving.client import ModelClient, Prediction, VersionStatus, as_numbers
+from tfserving.client import ModelClient, ModelMetadata, Prediction, VersionStatus, as_numbers
 from tfserving.errors import (
     ContractMismatch,
     InvalidResponse,
@@ -59,9 +59,15 @@ class Catalogue:
     """Asks the model servers through `client`, and keeps what cannot change: a version's classes and card. Thread-safe."""
 
     def __init__(
-        self, client: ModelClient, model_names: tuple[str, ...], metrics: Metrics, models_config: Path | None = None
+        self,
+        client: ModelClient,
+        model_names: tuple[str, ...],
+        baton: Baton,
+        metrics: Metrics,
+        models_config: Path | None = None,
     ) -> None:
         self._client = client
+        self._baton = baton
         self._model_names = model_names
         self._models_config = models_config
         self._metrics = metrics
@@ -93,21 +99,6 @@ class Catalogue:
         if np.abs(scores.sum(axis=1) - 1).max() > 1e-3 or scores.min() < 0:
             raise InvalidResponse(f"model {model} answered scores that are no probabilities")
         return scores, prediction.version
-
-    def scores_by_class(
-        self, tensors: NDArray[np.uint8], model: str, version: int | str | None, deadline: Deadline
-    ) -> tuple[NDArray[np.float32], Classes, int]:
-        """`scores`, with the classes of the version that gave them.
-
-        Raises:
-            ServingError: no believable answer came in time.
-        """
-        scores, answered = self.scores(tensors, model, version, deadline)
-        classes = self.classes_of(model, answered, deadline)
-        if scores.shape[1] != len(classes.labels):
-            self.forget(model, answered)
-            raise InvalidResponse(f"model {model} answered {scores.shape[1]} scores for {len(classes.labels)} classes")
-        return scores, classes, answered
 
     def classes_of(self, model: str, version: int, deadline: Deadline) -> Classes:
         """The version's classes, asked for once.
@@ -147,9 +138,7 @@ class Catalogue:
     def resolve(self, model: str, version: int | str | None, deadline: Deadline) -> int:
         """The number of the version that would answer now."""
         try:
-            return self._client.metadata(
-                model, STABLE if version is None else version, timeout_seconds=deadline.remaining()
-            ).version
+            return self._metadata(model, STABLE if version is None else version, deadline).version
         except (UnknownModel, UnknownVersion) as error:
             raise self._explained(error, model, version, deadline) from error
 
@@ -159,7 +148,7 @@ class Catalogue:
         Raises:
             ServingError: no model server answers, or it knows no such model.
         """
-        return tuple(status for status in self._client.status(model, timeout_seconds=timeout_seconds) if status.is_available)
+        return tuple(status for status in self._status(model, Deadline(timeout_seconds)) if status.is_available)
 
     def describe(self, model: str, deadline: Deadline) -> ModelInfo:
         """The model's classes, input and versions.
@@ -167,14 +156,14 @@ class Catalogue:
         Raises:
             ServingError: no model server answers, or it knows no such model.
         """
-        statuses = self._client.status(model, timeout_seconds=deadline.remaining())
+        statuses = self._status(model, deadline)
         available = [status.version for status in statuses if status.is_available]
         labels = self._labels_of(model, deadline)
         classes: tuple[str, ...] = ()
         shape: tuple[int, ...] = ()
         if available:
             version = next((labels[label] for label in LABELS if labels.get(label) in available), available[0])
-            metadata = self._client.metadata(model, version, timeout_seconds=deadline.remaining())
+            metadata = self._metadata(model, version, deadline)
             if contract.SIGNATURE in metadata.signatures:
                 shape = metadata.signatures[contract.SIGNATURE].inputs.get(contract.IMAGES, ())
             classes = self.classes_of(model, version, deadline).labels
@@ -188,14 +177,23 @@ class Catalogue:
         )
         return ModelInfo(model, classes, shape, infos)
 
+    def _metadata(self, model: str, version: int | str, deadline: Deadline) -> ModelMetadata:
+        with self._baton.passed_on():
+            return self._client.metadata(model, version, timeout_seconds=deadline.remaining())
+
+    def _status(self, model: str, deadline: Deadline) -> tuple[VersionStatus, ...]:
+        with self._baton.passed_on():
+            return self._client.status(model, timeout_seconds=deadline.remaining())
+
     def _call(
         self, model: str, version: int | str | None, signature: str, inputs: Mapping[str, NDArray[Any]], deadline: Deadline
     ) -> Prediction:
         asked = STABLE if version is None else version
         try:
-            prediction = self._client.predict(
-                model, inputs, signature=signature, version=asked, timeout_seconds=deadline.remaining()
-            )
+            with self._baton.passed_on():
+                prediction = self._client.predict(
+                    model, inputs, signature=signature, version=asked, timeout_seconds=deadline.remaining()
+                )
         except ServingError as error:
             self._metrics.model_calls.labels(error.status.name if error.status else "INVALID_RESPONSE").inc()
             if isinstance(error, (UnknownModel, UnknownVersion)):
@@ -210,7 +208,7 @@ class Catalogue:
         """The error, or ModelUnavailable where the model is one that should be there: the server is starting, say."""
         is_expected = model in self.model_names
         try:
-            statuses = self._client.status(model, timeout_seconds=deadline.remaining())
+            statuses = self._status(model, deadline)
         except UnknownModel as unknown:
             return ModelUnavailable(f"model {model} has no version yet", unknown.status) if is_expected else unknown
         except ServingError as other:
@@ -222,7 +220,7 @@ class Catalogue:
         return UnknownVersion(str(error), error.status)
 
     def _ask_classes(self, model: str, version: int, deadline: Deadline) -> Classes:
-        signatures = self._client.metadata(model, version, timeout_seconds=deadline.remaining()).signatures
+        signatures = self._metadata(model, version, deadline).signatures
         count = signatures[contract.SIGNATURE].outputs[contract.SCORES][-1] if contract.SIGNATURE in signatures else -1
         if count < 1:
             raise ContractMismatch(
@@ -243,7 +241,7 @@ class Catalogue:
         labels = {}
         for label in LABELS:
             try:
-                labels[label] = self._client.metadata(model, label, timeout_seconds=deadline.remaining()).version
+                labels[label] = self._metadata(model, label, deadline).version
             except (UnknownModel, UnknownVersion, ContractMismatch):
                 continue
             self._note_label(model, label, labels[label])

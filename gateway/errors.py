@@ -46,6 +46,7 @@ TITLES = {
     "deadline_exceeded": "The time was not enough",
     "internal": "The gateway has failed",
 }
+PROBLEM_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
 
 

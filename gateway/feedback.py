@@ -17,7 +17,7 @@ from threading import Lock
 from time import monotonic
 from uuid import uuid4
 
-from gateway.budget import Deadline, PixelBudget
+from gateway.budget import Baton, Deadline, PixelBudget
 from gateway.catalogue import Catalogue
 from handwriting.image import open_image
 from handwriting.labels import folder_name
@@ -52,8 +52,9 @@ class Feedback:
 class Collector:
     """Takes what a recipe can train on: images that can be read, with labels that the model has. Thread-safe."""
 
-    def __init__(self, catalogue: Catalogue, budget: PixelBudget, store: "FeedbackStore") -> None:
+    def __init__(self, catalogue: Catalogue, baton: Baton, budget: PixelBudget, store: "FeedbackStore") -> None:
         self._catalogue = catalogue
+        self._baton = baton
         self._budget = budget
         self._store = store
 
@@ -73,10 +74,11 @@ class Collector:
         if label is None:
             raise UnknownLabel(f"The label is {feedback.label[:60]!r}; model {feedback.model} has {', '.join(labels)[:2000]}.")
         opened = open_image(feedback.file)
-        with self._budget.reserved(opened.pixel_count):
+        with self._baton.passed_on_for(opened.pixel_count), self._budget.reserved(opened.pixel_count):
             to_tensor(opened.decode())
         note = {"label": label, "model": feedback.model, "version": version, "time": _now(), "id": request_id}
-        self._store.keep(feedback.file, _SUFFIXES[opened.format], Path(feedback.model, folder_name(label)), note)
+        with self._baton.passed_on():
+            self._store.keep(feedback.file, _SUFFIXES[opened.format], Path(feedback.model, folder_name(label)), note)
         return version
 
 

@@ -1,8 +1,7 @@
 """What Prometheus scrapes."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from time import perf_counter
+from functools import cache
+from time import monotonic
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.platform_collector import PlatformCollector
@@ -49,17 +48,40 @@ class Metrics:
             registry=registry,
         )  # fmt: skip
 
+        # What every request needs, without the library's look-up by label.
+        self.requests_of = cache(self.requests.labels)
+        self.request_seconds_of = cache(self.request_seconds.labels)
+        self.stage_seconds_of = cache(self.stage_seconds.labels)
+        self.predictions_of = cache(self.predictions.labels)
+        self.confidence_of = cache(self.confidence.labels)
+
 
 class Stages:
-    """The seconds that one request has spent in each stage."""
+    """Where a request's time goes. It is always in one stage, the first being `decode`, so they add up to the whole."""
 
-    def __init__(self) -> None:
+    def __init__(self, started: float) -> None:
+        self.started = started
         self.seconds: dict[str, float] = {}
+        self._stage = "decode"
+        self._since = started
 
-    @contextmanager
-    def measure(self, stage: str) -> Iterator[None]:
-        start = perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + perf_counter() - start
+    def enter(self, stage: str, at: float | None = None) -> None:
+        """Ends the present stage and begins another, now or at the time `at` of monotonic()."""
+        now = monotonic() if at is None else at
+        self.seconds[self._stage] = self.seconds.get(self._stage, 0.0) + now - self._since
+        self._stage = stage
+        self._since = now
+
+    def stop(self) -> float:
+        """Ends the last stage; the seconds since the request's start."""
+        self.enter(self._stage)
+        return self._since - self.started
+
+    @property
+    def are_several(self) -> bool:
+        """Whether the request came further than to its first stage."""
+        return len(self.seconds) > 1
+
+    def as_header(self) -> str:
+        """The stages so far as Server-Timing has them, in milliseconds (W3C Server Timing)."""
+        return ", ".join(f"{stage};dur={1e3 * spent:.3f}" for stage, spent in self.seconds.items())

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from gateway.budget import Deadline, Overloaded, PixelBudget
+from gateway.batching import Batcher
+from gateway.budget import Baton, Deadline, Overloaded, PixelBudget
 from gateway.catalogue import Catalogue
 from gateway.metrics import Metrics, Stages
 from gateway.recognizer import Options, Recognition, count, rank
@@ -77,8 +78,10 @@ class FieldAnswer:
 class Reader:
     """Reads fields with the models of `catalogue`. Thread-safe."""
 
-    def __init__(self, catalogue: Catalogue, budget: PixelBudget, metrics: Metrics) -> None:
+    def __init__(self, catalogue: Catalogue, batcher: Batcher, baton: Baton, budget: PixelBudget, metrics: Metrics) -> None:
         self._catalogue = catalogue
+        self._batcher = batcher
+        self._baton = baton
         self._budget = budget
         self._metrics = metrics
 
@@ -93,20 +96,21 @@ class Reader:
         """
         common = options.common
         deadline.remaining()
-        with stages.measure("decode"):
-            pixels, scale = self._decode(file)
-        with stages.measure("predict"):
+        pixels, scale = self._decode(file)
+        stages.enter("predict")
+        with self._baton.passed_on():
             asked = self._catalogue.resolve(common.model, common.version, deadline)
             card = self._catalogue.card_of(common.model, asked, deadline)
-        with stages.measure("preprocess"):
+        stages.enter("preprocess")
+        with self._baton.passed_on_for(pixels.size):
             lines = segmenter(card.get(contract.FIELD))(pixels, common.polarity)
         tensors = np.stack([hypothesis.tensor for line in lines for hypothesis in line.hypotheses])
-        with stages.measure("predict"):
-            together, classes, version = self._catalogue.scores_by_class(tensors, common.model, common.version, deadline)
-            constraint = self._constraint(options, version, deadline)
+        together, classes, version = self._batcher.scores_by_class(tensors, common.model, common.version, deadline, stages)
+        constraint = self._constraint(options, version, deadline)
         scores = np.split(together, np.cumsum([len(line.hypotheses) for line in lines])[:-1])
-        with stages.measure("search"):
-            found = read(lines, scores, classes.labels, constraint, options.max_candidates)
+        stages.enter("search")
+        found = read(lines, scores, classes.labels, constraint, options.max_candidates)
+        stages.enter("respond")
         if not found.readings:
             raise NoInk("nothing on the image looks like a line of characters")
         best = found.readings[0]
@@ -146,7 +150,7 @@ class Reader:
         """The pixels, and how many of the original's each of them is wide and high."""
         opened = image.open_image(file)
         try:
-            with self._budget.reserved(opened.pixel_count):
+            with self._baton.passed_on_for(opened.pixel_count), self._budget.reserved(opened.pixel_count):
                 pixels = opened.decode(image.FIELD_SIZE)
         except Overloaded:
             self._metrics.shed.labels("decoding").inc()

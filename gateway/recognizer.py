@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.budget import Deadline, Overloaded, PixelBudget
+from gateway.batching import Batcher
+from gateway.budget import Baton, Deadline, Overloaded, PixelBudget
 from gateway.catalogue import Catalogue, Classes
 from gateway.metrics import Metrics, Stages
 from handwriting import image
@@ -48,8 +49,10 @@ class Answer:
 class Recognizer:
     """Recognises characters with the models of `catalogue`. Thread-safe."""
 
-    def __init__(self, catalogue: Catalogue, budget: PixelBudget, metrics: Metrics) -> None:
+    def __init__(self, catalogue: Catalogue, batcher: Batcher, baton: Baton, budget: PixelBudget, metrics: Metrics) -> None:
         self._catalogue = catalogue
+        self._batcher = batcher
+        self._baton = baton
         self._budget = budget
         self._metrics = metrics
 
@@ -83,12 +86,13 @@ class Recognizer:
     ) -> Answer:
         tensors = [item for item in prepared if isinstance(item, np.ndarray)]
         if not tensors:
+            stages.enter("predict")
             version = self._catalogue.resolve(options.model, options.version, deadline)
             return Answer(options.model, version, tuple(item for item in prepared if not isinstance(item, np.ndarray)))
-        with stages.measure("predict"):
-            scores, classes, version = self._catalogue.scores_by_class(
-                np.stack(tensors), options.model, options.version, deadline
-            )
+        scores, classes, version = self._batcher.scores_by_class(
+            np.stack(tensors), options.model, options.version, deadline, stages
+        )
+        stages.enter("respond")
         recognitions = iter([rank(row, classes, options.top_k) for row in scores])
         results = tuple(next(recognitions) if isinstance(item, np.ndarray) else item for item in prepared)
         count(self._metrics, options.model, version, [item for item in results if isinstance(item, Recognition)])
@@ -101,11 +105,12 @@ class Recognizer:
             return file
         deadline.remaining()
         try:
-            with stages.measure("decode"):
-                opened = image.open_image(file)
+            stages.enter("decode")
+            opened = image.open_image(file)
+            with self._baton.passed_on_for(opened.pixel_count):
                 with self._budget.reserved(opened.pixel_count):
                     pixels = opened.decode()
-            with stages.measure("preprocess"):
+                stages.enter("preprocess")
                 return to_tensor(pixels, polarity)
         except ImageError as error:
             return error
@@ -117,8 +122,8 @@ class Recognizer:
 def count(metrics: Metrics, model: str, version: int, recognitions: Iterable[Recognition]) -> None:
     """Puts the recognitions into the metrics."""
     for recognition in recognitions:
-        metrics.predictions.labels(model, str(version), recognition.prediction).inc()
-        metrics.confidence.labels(model, str(version)).observe(recognition.confidence)
+        metrics.predictions_of(model, str(version), recognition.prediction).inc()
+        metrics.confidence_of(model, str(version)).observe(recognition.confidence)
         if recognition.rejected:
             metrics.rejected.labels(model, str(version)).inc()
 

@@ -19,6 +19,7 @@ from granian.server.mp import MPServer
 from gateway.settings import Settings, SettingsError
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
+_SPARE_THREADS = 8  # for refusals and probes, when as many requests as may be are inside
 
 
 def main() -> int:
@@ -40,7 +41,7 @@ def main() -> int:
         interface=Interfaces.WSGI,
         http=HTTPModes.http1,
         workers=1,
-        blocking_threads=settings.threads,
+        blocking_threads=settings.max_requests + _SPARE_THREADS,
         log_level=LogLevels.error,
         workers_kill_timeout=int(settings.max_request_timeout_seconds) + 1,
     )

@@ -16,8 +16,7 @@ def blueprint(collector: Collector, settings: Settings) -> Blueprint:
     @routes.post("/v1/feedback")
     def feedback() -> Response:
         deadline = deadline_of(request, settings)
-        with g.stages.measure("decode"):
-            asked = one_feedback(request, settings)
+        asked = one_feedback(request, settings)
         version = collector.take(asked, g.id, deadline)
         g.log_fields.update(model=asked.model, version=version, label=asked.label)
         return json_response(FeedbackReceipt(id=g.id, model=ModelVersion(asked.model, version), label=asked.label), 202)

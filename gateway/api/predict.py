@@ -18,25 +18,19 @@ def blueprint(recognizer: Recognizer, settings: Settings) -> Blueprint:
     @routes.post("/v1/predict")
     def predict() -> Response:
         deadline = deadline_of(request, settings)
-        with g.stages.measure("decode"):
-            asked = one_image(request, settings)
+        asked = one_image(request, settings)
         answer = recognizer.recognize(asked.file, asked.options, deadline, g.stages)
         _note(answer)
-        with g.stages.measure("respond"):
-            seen = to_base64(to_png(answer.seen[0])) if asked.wants_input else UNSET
-            return json_response(Prediction(id=g.id, model=model_of(answer), **vars(answer.results[0]), input=seen))
+        seen = to_base64(to_png(answer.seen[0])) if asked.wants_input else UNSET
+        return json_response(Prediction(id=g.id, model=model_of(answer), **vars(answer.results[0]), input=seen))
 
     @routes.post("/v1/predict:batch")
     def predict_batch() -> Response:
         deadline = deadline_of(request, settings)
-        with g.stages.measure("decode"):
-            files, options = many_images(request, settings)
+        files, options = many_images(request, settings)
         answer = recognizer.recognize_batch(files, options, deadline, g.stages)
         _note(answer)
-        with g.stages.measure("respond"):
-            return json_response(
-                BatchAnswer(id=g.id, model=model_of(answer), results=[result_of(one) for one in answer.results])
-            )
+        return json_response(BatchAnswer(id=g.id, model=model_of(answer), results=[result_of(one) for one in answer.results]))
 
     return routes
 

@@ -17,14 +17,12 @@ def blueprint(reader: Reader, settings: Settings) -> Blueprint:
     @routes.post("/v1/read")
     def read() -> Response:
         deadline = deadline_of(request, settings)
-        with g.stages.measure("decode"):
-            asked = one_field(request, settings)
+        asked = one_field(request, settings)
         answer = reader.read(asked.file, asked.options, deadline, g.stages)
         g.log_fields["model"] = answer.model
         g.log_fields["version"] = answer.version
         g.log_fields["characters"] = sum(len(line.characters) for line in answer.lines)
-        with g.stages.measure("respond"):
-            return json_response(_told(answer, g.id))
+        return json_response(_told(answer, g.id))
 
     return routes
 

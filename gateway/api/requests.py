@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, TypeVar
 
-from flask import Request
+from flask import Request, g
 from msgspec import UNSET, Struct
 from werkzeug.formparser import FormDataParser
 
@@ -61,7 +61,7 @@ def deadline_of(request: Request, settings: Settings) -> Deadline:
     """The request's whole time: X-Request-Timeout, or the default."""
     text = request.headers.get("X-Request-Timeout")
     if text is None:
-        return Deadline(settings.request_timeout_seconds)
+        return Deadline(settings.request_timeout_seconds, g.stages.started)
     try:
         seconds = float(text)
     except ValueError:
@@ -73,7 +73,7 @@ def deadline_of(request: Request, settings: Settings) -> Deadline:
             "invalid_request",
             f"X-Request-Timeout is {text[:40]!r}; a number of seconds above 0 up to {most:g} is accepted.",
         )
-    return Deadline(seconds)
+    return Deadline(seconds, g.stages.started)
 
 
 def one_image(request: Request, settings: Settings) -> OneImage:

@@ -5,7 +5,7 @@ from flask import Response, g
 from msgspec import Struct
 
 from gateway.api import schemas
-from gateway.errors import Problem, to_problem
+from gateway.errors import PROBLEM_TYPE, Problem, to_problem
 from gateway.recognizer import Answer, Recognition
 
 _encoder = msgspec.json.Encoder()
@@ -18,7 +18,7 @@ def json_response(value: Struct, status: int = 200) -> Response:
 def problem_response(problem: Problem) -> Response:
     """RFC 9457: application/problem+json, with the request's id."""
     body = schemas.Problem(**problem.as_json(), id=g.id)
-    response = Response(_encoder.encode(body), problem.status, mimetype="application/problem+json")
+    response = Response(_encoder.encode(body), problem.status, mimetype=PROBLEM_TYPE)
     response.headers.extend(problem.headers)
     return response
 

@@ -74,6 +74,12 @@ def post(url: str, data: bytes) -> tuple[int, dict[str, Any]]:
             return error.code, json.load(error)
 
 
+def in_flight(url: str) -> int:
+    """Requests being worked on, but for the one that asks."""
+    with urllib.request.urlopen(f"{url}/metrics", timeout=10) as response:
+        return int(float(re.findall(r"^gateway_requests_in_flight (\S+)", response.read().decode(), re.MULTILINE)[0])) - 1
+
+
 def stroke(width: int = 60, height: int = 60) -> bytes:
     pixels = np.full((height, width), 255, np.uint8)
     pixels[height // 5 : -height // 5, width * 2 // 5 : width // 2] = 0
@@ -88,10 +94,11 @@ def test_sigterm_lets_what_is_under_way_end_and_exits_with_0(server: FakeModelSe
         server.delay(1.0)
         answers: list[int] = []
         threads = [threading.Thread(target=lambda: answers.append(post(url, stroke())[0])) for _ in range(4)]
-        asked = len(server.calls_of("Predict"))
         for thread in threads:
             thread.start()
-        server.wait_for_calls(asked + 4)
+        deadline = time.monotonic() + 20
+        while in_flight(url) < 4:
+            assert time.monotonic() < deadline
 
         process.send_signal(signal.SIGTERM)
         code = process.wait(20)
@@ -128,12 +135,12 @@ def test_a_port_that_is_taken_is_told(server: FakeModelServer) -> None:
 
 
 def test_a_wrong_setting_is_told() -> None:
-    environment = {**os.environ, "GATEWAY_THREADS": "many"}
+    environment = {**os.environ, "GATEWAY_MAX_REQUESTS": "many"}
     command = [sys.executable, "-m", "gateway.wsgi"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
     assert done.returncode == 2
-    assert done.stderr.startswith("gateway: GATEWAY_THREADS is 'many'; expected a whole number")
+    assert done.stderr.startswith("gateway: GATEWAY_MAX_REQUESTS is 'many'; expected a whole number")
 
 
 def test_a_body_in_chunks_is_read_and_one_that_is_too_long_is_told_so(server: FakeModelServer) -> None:
@@ -153,7 +160,7 @@ def test_a_body_in_chunks_is_read_and_one_that_is_too_long_is_told_so(server: Fa
 
 def test_large_images_at_the_same_time_are_answered_or_turned_away_in_bounded_memory(server: FakeModelServer) -> None:
     large = stroke(6000, 6000)
-    with gateway(server, GATEWAY_THREADS="12", GATEWAY_REQUEST_TIMEOUT_SECONDS="30") as (process, url):
+    with gateway(server, GATEWAY_REQUEST_TIMEOUT_SECONDS="30") as (process, url):
         post(url, stroke())
         before = memory(process)
         answers: list[tuple[int, dict[str, Any]]] = []

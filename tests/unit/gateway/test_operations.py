@@ -187,7 +187,7 @@ def test_a_request_is_one_line_of_the_log(client: FlaskClient, png: bytes, caplo
     assert fields["id"] == "one"
     assert fields["status"] == 200
     assert fields["version"] == 1
-    assert set(fields["stages"]) == {"decode", "preprocess", "predict", "respond"}
+    assert set(fields["stages"]) == {"decode", "preprocess", "queue", "predict", "respond"}
     assert to_base64(png) not in json.dumps(fields)
 
 

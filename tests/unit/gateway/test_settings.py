@@ -27,7 +27,7 @@ def test_a_variable_sets_its_setting() -> None:
     ("name", "value", "told"),
     [
         ("GATEWAY_PORT", "http", "whole number"),
-        ("GATEWAY_THREADS", "0", "at least 1"),
+        ("GATEWAY_MAX_REQUESTS", "0", "at least 1"),
         ("GATEWAY_REQUEST_TIMEOUT_SECONDS", "nan", "at least"),
         ("GATEWAY_LOG_FORMAT", "xml", "auto, json, text"),
         ("GATEWAY_MODEL_SERVER", " ", "empty"),

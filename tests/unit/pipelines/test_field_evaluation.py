@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from gateway.budget import Deadline, PixelBudget
+from gateway.batching import Batcher
+from gateway.budget import Baton, Deadline, PixelBudget
 from gateway.catalogue import Catalogue, Classes
 from gateway.metrics import Metrics, Stages
 from gateway.reader import FieldOptions, Reader
@@ -97,7 +99,7 @@ def test_fields_are_read_without_being_told_their_length(evaluation: FieldEvalua
 
 def test_what_is_read_is_what_the_gateway_answers(evaluation: FieldEvaluation) -> None:
     class Serving(Catalogue):
-        """Answers with the same scores as the version here."""
+        """Tells of the version here."""
 
         def __init__(self) -> None:
             pass
@@ -108,16 +110,20 @@ def test_what_is_read_is_what_the_gateway_answers(evaluation: FieldEvaluation) -
         def card_of(self, model: str, version: int, deadline: Deadline) -> dict[str, Any]:
             return CARD
 
-        def scores_by_class(
-            self, images: NDArray[np.uint8], model: str, version: int | str | None, deadline: Deadline
-        ) -> tuple[Scores, Classes, int]:
-            return rings_and_crosses(Path(), images), Classes(tuple(CARD["labels"]), tuple(CARD["thresholds"])), 1
+        def classes_of(self, model: str, version: int, deadline: Deadline) -> Classes:
+            return Classes(tuple(CARD["labels"]), tuple(CARD["thresholds"]))
 
-    reader = Reader(Serving(), PixelBudget(10**6), Metrics())
+        def scores(
+            self, tensors: NDArray[np.uint8], model: str, version: int | str | None, deadline: Deadline
+        ) -> tuple[Scores, int]:
+            return rings_and_crosses(Path(), tensors), 1
+
+    catalogue, baton, metrics = Serving(), Baton(), Metrics()
+    reader = Reader(catalogue, Batcher(catalogue, baton, metrics), baton, PixelBudget(10**6), metrics)
     options = FieldOptions(Options("model"), Constraint())
 
     for answer in evaluation.answers:
-        served = reader.read(answer.picture.path.read_bytes(), options, Deadline(60), Stages())
+        served = reader.read(answer.picture.path.read_bytes(), options, Deadline(60), Stages(monotonic()))
         characters = [character for line in served.lines for character in line.characters]
         assert served.candidates == answer.candidates
         assert tuple(character.box for character in characters) == answer.boxes
