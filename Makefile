@@ -1,4 +1,4 @@
-# Bare `make` lists the targets. Everything is installed inside the checkout: .tools, .venv, .venv-gateway.
+# Bare `make` lists the targets. Everything is installed inside the checkout: .tools, .venv, .venv-gateway, .test-tools.
 PORT ?= 8080
 HCR := .venv/bin/hcr
 PYTEST := .venv/bin/python -m pytest
@@ -12,7 +12,7 @@ help: ## list the targets
 run: .venv/installed ## serve on this machine; trains a quick model first where there is none (PORT=8080)
 	@exec $(HCR) up --port $(PORT)
 
-test: .venv/installed .venv-gateway/installed ## run all tests
+test: .venv/installed .venv-gateway/installed .test-tools/installed ## run all tests
 	PYTHONPATH=.venv-gateway/pytest .venv-gateway/bin/python -m pytest -p no:cacheprovider tests/unit/gateway tests/unit/handwriting
 	$(PYTEST)
 
@@ -40,10 +40,13 @@ lock: .venv/installed ## resolve all dependencies anew
 setup: .venv/installed ## install what the other targets need
 
 clean: ## remove everything that was installed or made, but the models in model_repo
-	rm -rf .tools .venv .venv-gateway .hcr .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .tools .venv .venv-gateway .test-tools .hcr .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 .venv/installed: requirements/dev.txt requirements/build.txt requirements/uv.txt pyproject.toml scripts/setup.sh
 	@scripts/setup.sh dev
 
 .venv-gateway/installed: requirements/gateway.txt requirements/test.txt requirements/uv.txt scripts/setup.sh
 	@scripts/setup.sh gateway
+
+.test-tools/installed: .venv/installed requirements/test-tools.txt requirements/uv.txt scripts/setup.sh
+	@scripts/setup.sh test-tools

@@ -18,7 +18,7 @@ from gateway.metrics import Metrics
 from gateway.observation import observe
 from gateway.reader import Reader
 from gateway.recognizer import Recognizer
-from gateway.security import with_security_headers
+from gateway.security import protect, with_security_headers
 from gateway.settings import Settings
 from tfserving.client import ModelClient
 
@@ -49,6 +49,7 @@ def create_app(
     app.extensions["metrics"] = metrics
     observe(app, metrics)
     app.register_error_handler(Exception, _answer_error)
+    protect(app, settings, baton, metrics)
     paths = [rule.rule for rule in app.url_map.iter_rules() if not rule.arguments]
     admission = Admission(app.wsgi_app, baton, metrics, settings.max_requests, _ALWAYS_ADMITTED, paths)
     app.wsgi_app = with_security_headers(admission)  # type: ignore[assignment, method-assign]  # as Flask's documentation advises

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge, TooManyRequests
 
 from gateway.budget import Overloaded
 from gateway.feedback import FeedbackFull, FeedbackUnavailable, UnknownLabel
@@ -26,6 +26,8 @@ TITLES = {
     "invalid_json": "The body is not JSON",
     "invalid_request": "The request is not as the API describes it",
     "invalid_base64": "The image is not base64",
+    "unauthorized": "The request carries no key that is known",
+    "forbidden": "The key is not good for this",
     "unknown_model": "There is no such model",
     "unknown_version": "The model has no such version",
     "not_found": "There is nothing at this path",
@@ -38,6 +40,7 @@ TITLES = {
     "unsupported_media_type": "The content type is not accepted",
     "unsupported_image": "The image cannot be read",
     "no_ink": "There is nothing on the image",
+    "rate_limited": "Too many requests came",
     "overloaded": "The gateway has more work than it can do",
     "model_unavailable": "No model server answers",
     "draining": "The gateway is shutting down",
@@ -53,9 +56,9 @@ RETRY_AFTER_SECONDS = 1
 class ProblemError(Exception):
     """An error that already knows what it means in HTTP."""
 
-    def __init__(self, status: int, code: str, detail: str, **extra: Any) -> None:
+    def __init__(self, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None, **extra: Any) -> None:
         super().__init__(detail)
-        self.problem = Problem(status, code, detail, extra=extra)
+        self.problem = Problem(status, code, detail, headers or {}, extra)
 
 
 @dataclass(frozen=True)
@@ -133,4 +136,6 @@ def _from_http(error: HTTPException) -> Problem:
         return Problem(405, "method_not_allowed", f"The path takes {allowed}.", {"Allow": allowed})
     if isinstance(error, RequestEntityTooLarge):
         return Problem(413, "payload_too_large", "The request's body is larger than is accepted.")
+    if isinstance(error, TooManyRequests):  # flask-limiter's
+        return Problem(429, "rate_limited", f"More than {error.description} came; the header Retry-After says when to go on.")
     return Problem(400, "invalid_request", error.description or error.name)

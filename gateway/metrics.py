@@ -31,6 +31,10 @@ class Metrics:
         self.batch_size = Histogram("gateway_batch_size", "Images in a model call", buckets=_SIZES, registry=registry)
         self.in_flight = Gauge("gateway_requests_in_flight", "Requests being worked on", registry=registry)
         self.shed = Counter("gateway_shed", "Requests turned away for lack of capacity", ["reason"], registry=registry)
+        self.limit_fallback = Counter(
+            "gateway_rate_limit_fallback", "Requests counted in memory, for the rate limit's storage did not answer",
+            registry=registry,
+        )  # fmt: skip
         self.predictions = Counter(
             "gateway_predictions", "Characters recognised", ["model", "version", "label"], registry=registry
         )

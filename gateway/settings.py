@@ -1,16 +1,46 @@
 """The gateway's settings: each is an environment variable, read once, in wsgi.py."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
 from typing import Any
+
+from gateway.addresses import Network, parse_networks
+from gateway.keys import KeyRing
+from gateway.limits import check_limit, check_storage
+
+_ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?")
 
 
 class SettingsError(ValueError):
     """A setting's value cannot be used; the message names the variable."""
 
 
-def _setting(default: Any, text: str, least: float | None = None, choices: tuple[str, ...] = ()) -> Any:
-    return field(default=default, metadata={"help": text, "least": least, "choices": choices})
+def _setting(
+    default: Any,
+    text: str,
+    least: float | None = None,
+    choices: tuple[str, ...] = (),
+    check: Callable[[str], object] | None = None,
+) -> Any:
+    """`check` raises ValueError where it cannot use a value that is not empty."""
+    return field(default=default, metadata={"help": text, "least": least, "choices": choices, "check": check})
+
+
+def _origins(text: str) -> frozenset[str]:
+    """The origins of a text such as `https://a.example, https://b.example:8443`.
+
+    Raises:
+        ValueError: one of them is none.
+    """
+    origins = frozenset(part.strip() for part in text.split(",") if part.strip())
+    for origin in origins:
+        if not _ORIGIN.fullmatch(origin):
+            raise ValueError(
+                f"{origin[:80]!r} is no origin; scheme, host and port as browsers send them are accepted: https://forms.example"
+            )
+    return origins
 
 
 @dataclass(frozen=True)
@@ -39,6 +69,22 @@ class Settings:
     drain_seconds: float = _setting(
         0.0, "how long to answer 503 on /readyz and still serve, after SIGTERM, in seconds", least=0
     )
+    keys_file: str = _setting(
+        "", "file of the keys that are let in, see [security](security.md#keys); without it everybody is",
+        check=lambda text: KeyRing(Path(text)),
+    )  # fmt: skip
+    rate_limit: str = _setting(
+        "", "requests of one key, or one address, such as 100/second;5000/hour; without it there is no limit", check=check_limit
+    )
+    rate_limit_storage: str = _setting(
+        "memory://", "where they are counted: memory:// in each process for itself, redis://host:6379 together",
+        check=check_storage,
+    )  # fmt: skip
+    trusted_proxies: str = _setting(
+        "", "networks whose X-Forwarded-For is believed, with commas, such as 10.0.0.0/8", check=parse_networks
+    )
+    cors_origins: str = _setting("", "origins whose pages may ask, with commas, such as https://forms.example", check=_origins)
+    metrics_port: int = _setting(0, "port of its own for /metrics, without keys; 0: on the port of everything else", least=0)
     log_format: str = _setting("auto", "json, text, or auto: text on a terminal", choices=("auto", "json", "text"))
 
     @classmethod
@@ -60,6 +106,16 @@ class Settings:
         names = [self.default_model, *(name.strip() for name in self.models.split(","))]
         return tuple(dict.fromkeys(name for name in names if name))
 
+    @property
+    def trusted_networks(self) -> tuple[Network, ...]:
+        """The networks of the proxies that are believed."""
+        return parse_networks(self.trusted_proxies)
+
+    @property
+    def allowed_origins(self) -> frozenset[str]:
+        """The origins of pages elsewhere that may ask."""
+        return _origins(self.cors_origins)
+
 
 def variable(name: str) -> str:
     """The environment variable of a setting."""
@@ -78,6 +134,11 @@ def _parse(name: str, text: str, item: Any) -> Any:
         raise SettingsError(f"{name} is {text}; at least {least:g} is accepted: {item.metadata['help']}")
     if choices and value not in choices:
         raise SettingsError(f"{name} is {text!r}; accepted are {', '.join(choices)}")
+    if value and (check := item.metadata["check"]):
+        try:
+            check(value)
+        except ValueError as error:
+            raise SettingsError(f"{name}: {error}") from None
     if kind is str and not value.strip() and item.default:
         raise SettingsError(f"{name} is empty; expected {item.metadata['help']}")
     return value

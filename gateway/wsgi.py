@@ -16,7 +16,7 @@ from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
 from granian.server.mp import MPServer
 
-from gateway.settings import Settings, SettingsError
+from gateway.settings import Settings, SettingsError, variable
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 _SPARE_THREADS = 8  # for refusals and probes, when as many requests as may be are inside
@@ -29,9 +29,10 @@ def main() -> int:
     except SettingsError as error:
         print(f"gateway: {error}", file=sys.stderr)
         return 2
-    if problem := _why_not_to_listen(settings.host, settings.port):
-        print(f"gateway: {problem}", file=sys.stderr)
-        return 1
+    for name in ("port", "metrics_port"):
+        if problem := _why_not_to_listen(settings.host, getattr(settings, name), variable(name)):
+            print(f"gateway: {problem}", file=sys.stderr)
+            return 1
     multiprocessing.set_start_method("fork", force=True)
     draining = multiprocessing.Event()
     server = DrainingServer(
@@ -70,14 +71,19 @@ class DrainingServer(MPServer):  # type: ignore[misc]  # granian has no types fo
 def load(settings: Settings, draining: Event) -> Callable[..., Any]:
     """The application, made in the worker: gRPC channels do not survive a fork."""
     _end_with_parent()
+    from prometheus_client import start_http_server
+
     from gateway.app import create_app
     from gateway.logs import configure
 
     configure(settings.log_format)
-    return create_app(settings, is_draining=draining.is_set)
+    app = create_app(settings, is_draining=draining.is_set)
+    if settings.metrics_port:
+        start_http_server(settings.metrics_port, settings.host, app.extensions["metrics"].registry)
+    return app
 
 
-def _why_not_to_listen(host: str, port: int) -> str | None:
+def _why_not_to_listen(host: str, port: int, name: str) -> str | None:
     """Granian shares its port with whoever else does, so that two gateways would answer in turn: refuse to."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -85,7 +91,7 @@ def _why_not_to_listen(host: str, port: int) -> str | None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            return f"cannot listen on {host}:{port}: {error.strerror}; choose another with GATEWAY_PORT"
+            return f"cannot listen on {host}:{port}: {error.strerror}; choose another with {name}"
     return None
 
 

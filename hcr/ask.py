@@ -1,6 +1,7 @@
 """Asks a gateway over HTTP."""
 
 import json
+import os
 import urllib.error
 import urllib.request
 from typing import Any
@@ -11,13 +12,14 @@ from handwriting.image import to_base64
 
 
 def ask(url: str, path: str, file: bytes, options: dict[str, Any]) -> dict[str, Any]:
-    """The answer for the image file of the gateway at the URL, on the path /v1/predict or /v1/read.
+    """The answer for the image file of the gateway at the URL, on the path /v1/predict or /v1/read; HCR_KEY is its key.
 
     Raises:
         ClickException: it refused, with its reason, or nothing answers at the URL.
     """
     body = json.dumps({"image": to_base64(file), **options}).encode()
-    request = urllib.request.Request(f"{url}{path}", body, {"Content-Type": "application/json"})
+    key = {"X-API-Key": os.environ["HCR_KEY"]} if os.environ.get("HCR_KEY") else {}
+    request = urllib.request.Request(f"{url}{path}", body, {"Content-Type": "application/json", **key})
     try:
         with urllib.request.urlopen(request, timeout=35) as response:
             answer: dict[str, Any] = json.load(response)

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from gateway.keys import Scope
 from hcr import state
 from hcr.drawing import columns
 from tfserving.errors import RepositoryError
@@ -158,6 +159,35 @@ def serve(host: str | None, port: int | None, model_server: str | None) -> None:
     given = {"GATEWAY_HOST": host, "GATEWAY_PORT": port, "GATEWAY_MODEL_SERVER": model_server}
     environment = {**os.environ, **{name: str(value) for name, value in given.items() if value is not None}}
     os.execve(sys.executable, [sys.executable, "-m", "gateway.wsgi"], environment)
+
+
+@cli.group()
+def keys() -> None:
+    """Keys for the gateway's users, where GATEWAY_KEYS_FILE asks for them."""
+
+
+@keys.command("new")
+@click.argument("name")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    default=["predict"],
+    show_default=True,
+    type=click.Choice(["predict", "feedback", "operate"]),
+    help="What the key is good for; may be given several times.",
+)
+def new_key(name: str, scopes: tuple[Scope, ...]) -> None:
+    """Make a key for NAME: prints the key, which is kept nowhere, and the line to put into GATEWAY_KEYS_FILE."""
+    from gateway.keys import KeysError, line_for
+    from gateway.keys import new_key as make
+
+    key = make()
+    try:
+        line = line_for(name, tuple(dict.fromkeys(scopes)), key)
+    except KeysError as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(f"the key, for {name} alone; it cannot be shown again:\n{key}\n\nthe line for GATEWAY_KEYS_FILE:\n{line}")
 
 
 @cli.command()

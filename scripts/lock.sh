@@ -13,5 +13,6 @@ compile dev.txt pyproject.toml --extra gateway --extra pipelines --group dev
 compile gateway.txt pyproject.toml --extra gateway -c requirements/dev.txt
 compile pipelines.txt pyproject.toml --extra pipelines -c requirements/dev.txt
 compile build.txt requirements/build.in -c requirements/dev.txt
+compile test-tools.txt --group pyproject.toml:test-tools -c requirements/dev.txt
 compile test.txt --group pyproject.toml:test -c requirements/dev.txt
 .venv/bin/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. tfserving/wire.proto

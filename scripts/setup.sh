@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes the environments inside the checkout: scripts/setup.sh [dev|gateway]. Run by make; does nothing that is done already.
+# Makes the environments inside the checkout: scripts/setup.sh [dev|gateway|test-tools]. Run by make; does nothing that is done already.
 set -eu
 cd "$(dirname "$0")/.."
 what=${1:-dev}
@@ -58,5 +58,11 @@ gateway) # the gateway's own lock alone; pytest comes from a folder beside it
     .tools/bin/uv pip install --quiet --python .venv-gateway/bin/python --target .venv-gateway/pytest --require-hashes -r requirements/test.txt
     touch .venv-gateway/installed
     ;;
-*) fail "unknown environment $what; dev or gateway" ;;
+test-tools) # a fuzzer and a Redis server, beside .venv, which serves users too
+    say "setup: $(grep -c '^[a-zA-Z0-9].*==' requirements/test-tools.txt) packages of requirements/test-tools.txt, into .test-tools"
+    rm -rf .test-tools
+    .tools/bin/uv pip install --quiet --python .venv/bin/python --target .test-tools --require-hashes -r requirements/test-tools.txt
+    touch .test-tools/installed
+    ;;
+*) fail "unknown environment $what; dev, gateway or test-tools" ;;
 esac

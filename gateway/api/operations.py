@@ -36,9 +36,11 @@ def blueprint(catalogue: Catalogue, settings: Settings, metrics: Metrics, is_dra
         versions = [status.version for status in available]
         return json_response(Readiness("ready", ReadyModel(model, versions)))
 
-    @routes.get("/metrics")
-    def scrape() -> Response:
-        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-        return Response(encode(metrics.registry), content_type=content_type)
+    if not settings.metrics_port:
+
+        @routes.get("/metrics")
+        def scrape() -> Response:
+            encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+            return Response(encode(metrics.registry), content_type=content_type)
 
     return routes

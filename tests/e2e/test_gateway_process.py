@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.e2e.conftest import ROOT, children_of, free_port
+from tests.e2e.conftest import HCR, ROOT, children_of, free_port
 from tests.fakes import FakeModelServer
 
 
@@ -188,3 +188,55 @@ def memory(process: subprocess.Popen[str]) -> float:
             continue
         sizes += [int(size) / 1024 for size in re.findall(r"VmRSS:\s+(\d+) kB", status)]
     return sum(sizes)
+
+
+def test_metrics_on_a_port_of_their_own_are_there_while_the_gateway_drains(server: FakeModelServer) -> None:
+    port = free_port()
+    with gateway(server, GATEWAY_METRICS_PORT=str(port), GATEWAY_DRAIN_SECONDS="1") as (process, url):
+        post(url, stroke())
+        process.send_signal(signal.SIGTERM)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response:
+            text = response.read().decode()
+        on_the_other = get(f"{url}/metrics")[0]
+        process.wait(20)
+
+    assert 'gateway_requests_total{method="POST",route="/v1/predict",status="200"} 1.0' in text
+    assert on_the_other == 404
+
+
+@pytest.mark.parametrize("name", ["GATEWAY_KEYS_FILE", "GATEWAY_RATE_LIMIT"])
+def test_protection_that_cannot_be_had_stops_the_start(name: str) -> None:
+    command = [sys.executable, "-m", "gateway.wsgi"]
+    environment = {**os.environ, name: "/nowhere"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"gateway: {name}: ")
+
+
+def test_keys_are_asked_for_and_replaced_without_a_restart(server: FakeModelServer, tmp_path: Path) -> None:
+    made = [subprocess.run([*HCR, "keys", "new", name], cwd=ROOT, capture_output=True, text=True, check=True) for name in "ab"]
+    (old, old_line), (new, new_line) = [(lines[1], lines[4]) for lines in (done.stdout.splitlines() for done in made)]
+    file = tmp_path / "keys"
+    file.write_text(old_line)
+    with gateway(server, GATEWAY_KEYS_FILE=str(file)) as (_, url):
+        before = [status_with_key(url, key) for key in ("", old, new)]
+        file.write_text(new_line)
+        deadline = time.monotonic() + 10
+        while status_with_key(url, new) != 200:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        after = [status_with_key(url, key) for key in ("", old, new)]
+
+    assert before == [401, 200, 401]
+    assert after == [401, 401, 200]
+
+
+def status_with_key(url: str, key: str) -> int:
+    request = urllib.request.Request(f"{url}/v1/models", headers={"Authorization": f"Bearer {key}"} if key else {})
+    try:
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
