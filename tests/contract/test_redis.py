@@ -4,10 +4,11 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
 from gateway.app import create_app
@@ -69,13 +70,19 @@ def _program() -> str:
 
 
 @pytest.fixture
-def model_client() -> Iterator[ModelClient]:
-    with FakeModelServer() as server, ModelClient(server.address) as client:
-        yield client
+def gateway(redis: Redis) -> Iterator[Callable[[str], FlaskClient]]:
+    """Makes gateways whose limit is counted in Redis, and closes their connections to it in the end."""
+    apps: list[Flask] = []
+    with FakeModelServer() as server, ModelClient(server.address) as model_client:
 
+        def make(limit: str) -> FlaskClient:
+            apps.append(create_app(Settings(rate_limit=limit, rate_limit_storage=redis.uri), model_client))
+            return apps[-1].test_client()
 
-def gateway(model_client: ModelClient, redis: Redis, limit: str) -> FlaskClient:
-    return create_app(Settings(rate_limit=limit, rate_limit_storage=redis.uri), model_client).test_client()
+        yield make
+        for app in apps:
+            for limiter in app.extensions["limiter"]:
+                limiter.storage.storage.close()
 
 
 def statuses(client: FlaskClient, count: int) -> list[int]:
@@ -89,8 +96,8 @@ def fallbacks(client: FlaskClient) -> float:
     return float(line.split()[-1])
 
 
-def test_gateways_count_together(redis: Redis, model_client: ModelClient) -> None:
-    one, other = (gateway(model_client, redis, "5/day") for _ in range(2))
+def test_gateways_count_together(redis: Redis, gateway: Callable[[str], FlaskClient]) -> None:
+    one, other = (gateway("5/day") for _ in range(2))
 
     assert statuses(one, 3) + statuses(other, 2) == [200] * 5
     refused = other.get("/v1/models")
@@ -101,9 +108,9 @@ def test_gateways_count_together(redis: Redis, model_client: ModelClient) -> Non
 
 
 def test_without_redis_each_gateway_counts_for_itself_and_says_so(
-    redis: Redis, model_client: ModelClient, caplog: pytest.LogCaptureFixture
+    redis: Redis, gateway: Callable[[str], FlaskClient], caplog: pytest.LogCaptureFixture
 ) -> None:
-    client = gateway(model_client, redis, "5/day")
+    client = gateway("5/day")
     before = statuses(client, 4)
     redis.stop()
 
@@ -118,14 +125,14 @@ def test_without_redis_each_gateway_counts_for_itself_and_says_so(
     assert "falling back to in-memory storage" in caplog.text
 
 
-def test_a_gateway_that_starts_without_redis_serves(redis: Redis, model_client: ModelClient) -> None:
+def test_a_gateway_that_starts_without_redis_serves(redis: Redis, gateway: Callable[[str], FlaskClient]) -> None:
     redis.stop()
 
-    assert statuses(gateway(model_client, redis, "2/day"), 3) == [200, 200, 429]
+    assert statuses(gateway("2/day"), 3) == [200, 200, 429]
 
 
-def test_a_redis_that_hangs_costs_a_fraction_of_a_second_once(redis: Redis, model_client: ModelClient) -> None:
-    client = gateway(model_client, redis, "1000/day")
+def test_a_redis_that_hangs_costs_a_fraction_of_a_second_once(redis: Redis, gateway: Callable[[str], FlaskClient]) -> None:
+    client = gateway("1000/day")
     statuses(client, 1)
     redis.process.send_signal(signal.SIGSTOP)
 
@@ -139,8 +146,8 @@ def test_a_redis_that_hangs_costs_a_fraction_of_a_second_once(redis: Redis, mode
     assert sorted(times)[2] < 0.1
 
 
-def test_redis_counts_again_once_it_is_back(redis: Redis, model_client: ModelClient) -> None:
-    client = gateway(model_client, redis, "1000/day")
+def test_redis_counts_again_once_it_is_back(redis: Redis, gateway: Callable[[str], FlaskClient]) -> None:
+    client = gateway("1000/day")
     statuses(client, 1)
     redis.stop()
     statuses(client, 1)
