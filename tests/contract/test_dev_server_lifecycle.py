@@ -1,12 +1,15 @@
 """The development server over time: versions come, go and fail, configurations change, processes end."""
 
+import json
 import random
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -400,6 +403,42 @@ def test_a_start_without_a_usable_file_ends(text: str | None, tmp_path: Path) ->
         assert server.wait() == 1
         assert "cannot start: " in server.log
         assert "Traceback" not in server.log
+
+
+def test_it_has_tensorflow_servings_http_port_with_metrics_and_status(repository: Path, tmp_path: Path) -> None:
+    monitoring = tmp_path / "monitoring.config"
+    monitoring.write_text('prometheus_config { enable: true path: "/monitoring/prometheus/metrics" }')
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        http = probe.getsockname()[1]
+    flags = (f"--rest_api_port={http}", f"--monitoring_config_file={monitoring}", *single_model(repository))
+    with DevServer(tmp_path / "log", *flags) as server, Caller(server.address) as caller:
+        caller.scores(blank())
+        with pytest.raises(grpc.RpcError):
+            caller.scores(blank(), 99)
+        metrics = fetch(f"http://127.0.0.1:{http}/monitoring/prometheus/metrics")
+        status = json.loads(fetch(f"http://127.0.0.1:{http}/v1/models/{NAME}"))
+
+    assert ':tensorflow:serving:request_count{status="OK"} 1' in metrics
+    assert ':tensorflow:serving:request_count{status="NOT_FOUND"} 1' in metrics
+    assert ':tensorflow:serving:request_latency_bucket{le="+Inf"} 2' in metrics
+    assert {entry["state"] for entry in status["model_version_status"]} == {"AVAILABLE"}
+
+
+def test_a_connection_ends_at_the_age_that_a_flag_says(repository: Path, tmp_path: Path) -> None:
+    flags = ("--grpc_channel_arguments=grpc.max_connection_age_ms=200", *single_model(repository))
+    with DevServer(tmp_path / "log", *flags) as server, grpc.insecure_channel(server.address) as channel:
+        states: list[grpc.ChannelConnectivity] = []
+        channel.subscribe(states.append, try_to_connect=True)
+        ready, idle = grpc.ChannelConnectivity.READY, grpc.ChannelConnectivity.IDLE
+
+        eventually(lambda: ready in states and idle in states[states.index(ready) :])
+        channel.unsubscribe(states.append)
+
+
+def fetch(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=10) as response:
+        return str(response.read().decode())
 
 
 def test_help_says_that_it_is_for_development() -> None:

@@ -25,6 +25,11 @@ class Flags:
     allow_version_labels_for_unavailable_models: bool
     enable_model_warmup: bool
     grpc_max_threads: int
+    grpc_channel_arguments: tuple[tuple[str, int], ...]
+    rest_api_port: int
+    monitoring_config_file: Path | None
+    enable_batching: bool
+    batching_parameters_file: Path | None
     fault_delay_ms: float
     fault_error_rate: float
     fault_refuse: bool
@@ -36,6 +41,10 @@ def parse_flags(arguments: Sequence[str]) -> Flags:
     found = parser.parse_args(arguments)
     if bool(found.model_config_file) == bool(found.model_base_path):
         parser.error("give either --model_config_file or --model_base_path")
+    if found.monitoring_config_file and not found.rest_api_port:
+        parser.error("--monitoring_config_file needs --rest_api_port, where the metrics are served")
+    if found.batching_parameters_file and not found.enable_batching:
+        parser.error("--batching_parameters_file needs --enable_batching")
     return Flags(**{field.name: getattr(found, field.name) for field in fields(Flags)})
 
 
@@ -58,6 +67,21 @@ def _add_server_flags(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--grpc_max_threads", type=_positive, default=64, help="calls answered at the same time; more wait (default: 64)"
     )
+    group.add_argument(
+        "--grpc_channel_arguments",
+        type=_channel_arguments,
+        default=(),
+        metavar="NAME=NUMBER,…",
+        help="such as grpc.max_connection_age_ms=10000",
+    )
+    group.add_argument(
+        "--rest_api_port", type=_port, default=0, help="HTTP port for metrics and status; 0 for none (default: 0)"
+    )
+    group.add_argument("--monitoring_config_file", type=Path, help="MonitoringConfig that enables Prometheus' metrics")
+    _add_switch(
+        group, "--enable_batching", default=False, text="accepted and said to be without effect: calls are not joined here"
+    )
+    group.add_argument("--batching_parameters_file", type=Path, help="accepted with --enable_batching, without effect here")
 
 
 def _add_model_flags(group: argparse._ArgumentGroup) -> None:
@@ -107,6 +131,14 @@ def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is no port: 0 to 65535")
     return int(text)
+
+
+def _channel_arguments(text: str) -> tuple[tuple[str, int], ...]:
+    pairs = [item.partition("=") for item in text.split(",") if item]
+    for name, _, value in pairs:
+        if not name.startswith("grpc.") or not value.removeprefix("-").isdecimal():
+            raise argparse.ArgumentTypeError(f"{text!r} is not like grpc.max_connection_age_ms=10000, several with commas")
+    return tuple((name, int(value)) for name, _, value in pairs)
 
 
 def _positive(text: str) -> int:

@@ -20,6 +20,7 @@ from tfserving.dev_server.faults import FaultInterceptor, Faults
 from tfserving.dev_server.flags import Flags
 from tfserving.dev_server.library import Library, Loaded
 from tfserving.dev_server.messages import ModelServerConfig
+from tfserving.dev_server.monitoring import CallMetrics, CallObserver, HttpPort, metrics_path, serve_http
 from tfserving.dev_server.services import MODEL_SERVICE, PREDICTION_SERVICE, Services
 
 log = logging.getLogger("model server")
@@ -49,11 +50,13 @@ def serve(flags: Flags) -> None:
     if library.model_names():
         loader.start()
         library.wait(1)
-    server, health_servicer = _start_server(library, flags)
+    metrics = CallMetrics()
+    server, health_servicer = _start_server(library, flags, metrics)
     if not loader.is_alive():
         loader.start()  # nothing to load yet: TensorFlow's import need not keep the port closed
     if file is not None and flags.model_config_file_poll_wait_seconds > 0:
         _thread("config", lambda: _keep_polled(file, flags.model_config_file_poll_wait_seconds)).start()
+    _serve_http(library, flags, metrics)
     _wait_for_signal()
     log.info("stopping, calls under way have %g s", GRACE_SECONDS)
     health_servicer.enter_graceful_shutdown()
@@ -124,12 +127,18 @@ def _thread(name: str, target: Callable[[], None]) -> threading.Thread:
     return threading.Thread(target=target, name=name, daemon=True)
 
 
-def _start_server(library: Library, flags: Flags) -> tuple[grpc.Server, health.HealthServicer]:
+def _serve_http(library: Library, flags: Flags, metrics: CallMetrics) -> None:
+    if flags.rest_api_port:
+        path = metrics_path(flags.monitoring_config_file) if flags.monitoring_config_file else None
+        serve_http(flags.host, flags.rest_api_port, HttpPort(library, metrics, path))
+
+
+def _start_server(library: Library, flags: Flags, metrics: CallMetrics) -> tuple[grpc.Server, health.HealthServicer]:
     """The server, listening and SERVING. Raises Refused where the port is taken."""
     faults = Faults(flags.fault_delay_ms / 1000, flags.fault_error_rate, flags.fault_refuse)
-    interceptors: list[Any] = [FaultInterceptor(faults)] if faults else []
+    interceptors: list[Any] = [CallObserver(metrics), *([FaultInterceptor(faults)] if faults else [])]
     pool = ThreadPoolExecutor(flags.grpc_max_threads, thread_name_prefix="call")
-    server = grpc.server(pool, interceptors=interceptors, options=_OPTIONS)
+    server = grpc.server(pool, interceptors=interceptors, options=[*_OPTIONS, *flags.grpc_channel_arguments])
     health_servicer = health.HealthServicer(experimental_non_blocking=True)
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     server.add_generic_rpc_handlers((Services(library),))
@@ -143,6 +152,8 @@ def _start_server(library: Library, flags: Flags) -> tuple[grpc.Server, health.H
     server.start()
     if faults:
         log.warning("%s", faults)
+    if flags.enable_batching:
+        log.warning("--enable_batching has no effect here: each call is computed by itself")
     log.info("listening on %s:%d", flags.host, port)
     return server, health_servicer
 

@@ -39,7 +39,8 @@ def test_warmup_can_be_switched_off() -> None:
         [FILE, "--fault_delay_ms=-1"],
         [FILE, "--file_system_poll_wait_seconds=nan"],
         [FILE, "--enable_model_warmup=maybe"],
-        [FILE, "--rest_api_port=8501"],
+        [FILE, "--rest_api_port=http"],
+        [FILE, "--grpc_channel_arguments=grpc.max_connection_age_ms=soon"],
         [FILE, "--model_conf=abbreviated"],
     ],
 )
@@ -49,3 +50,17 @@ def test_a_mistake_is_named_and_ends_with_2(arguments: list[str], capsys: pytest
 
     assert ended.value.code == 2
     assert arguments == [] or arguments[-1].partition("=")[0] in capsys.readouterr().err
+
+
+def test_channel_arguments_are_written_as_tensorflow_serving_has_them() -> None:
+    flags = parse_flags([FILE, "--grpc_channel_arguments=grpc.max_connection_age_ms=10000,grpc.max_concurrent_streams=9"])
+
+    assert flags.grpc_channel_arguments == (("grpc.max_connection_age_ms", 10000), ("grpc.max_concurrent_streams", 9))
+
+
+@pytest.mark.parametrize("argument", ["--monitoring_config_file=/m.config", "--batching_parameters_file=/b.config"])
+def test_a_file_without_the_flag_that_reads_it_is_a_mistake(argument: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse_flags([FILE, argument])
+
+    assert f"{argument.partition('=')[0]} needs " in capsys.readouterr().err
