@@ -27,6 +27,9 @@ STABLE = "stable"
 LABELS = (STABLE, "canary", "previous")
 """The version labels that a release uses; TensorFlow Serving has no call that lists them."""
 
+STATES = ("START", "LOADING", "AVAILABLE", "UNLOADING", "END")
+"""TensorFlow Serving's states of a version."""
+
 
 @dataclass(frozen=True)
 class Classes:
@@ -148,7 +151,14 @@ class Catalogue:
         Raises:
             ServingError: no model server answers, or it knows no such model.
         """
-        return tuple(status for status in self._status(model, Deadline(timeout_seconds)) if status.is_available)
+        statuses: tuple[VersionStatus, ...] = ()
+        try:
+            statuses = tuple(self._status(model, Deadline(timeout_seconds)))
+        finally:
+            states = [status.state for status in statuses]
+            for state in STATES:
+                self._metrics.versions.labels(model, state).set(states.count(state))
+        return tuple(status for status in statuses if status.is_available)
 
     def describe(self, model: str, deadline: Deadline) -> ModelInfo:
         """The model's classes, input and versions.

@@ -51,6 +51,10 @@ class Metrics:
             "gateway_model_version_info", "1 for the version that a label last meant", ["model", "version", "label"],
             registry=registry,
         )  # fmt: skip
+        self.versions = Gauge(
+            "gateway_model_versions", "Versions by state, as a model server last told the readiness probe", ["model", "state"],
+            registry=registry,
+        )  # fmt: skip
 
         # What every request needs, without the library's look-up by label.
         self.requests_of = cache(self.requests.labels)

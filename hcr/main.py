@@ -38,9 +38,30 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="Print the gatew
 _seed = click.option("--seed", type=int, help="The random seed [default: the recipe's].")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+class Cli(click.Group):
+    """The command's group, which sends a command to a cluster where `--kube` says so."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        name, command, rest = super().resolve_command(ctx, args)
+        where = ctx.params.get("kube")
+        if where is None or name is None or command is None:
+            return name, command, rest
+        from hcr import kube
+
+        if name not in kube.COMMANDS:
+            raise click.UsageError(f"--kube runs {', '.join(kube.COMMANDS)}, not {name}", ctx)
+        command.make_context(name, list(rest), parent=ctx)  # mistakes are told before anything is started
+        return name, click.Command(name, callback=lambda: sys.exit(kube.run(where, [name, *rest]))), []
+
+
+@click.group(cls=Cli, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(version("handwritten-character-recognition"), prog_name="hcr")
-def cli() -> None:
+@click.option(
+    "--kube",
+    metavar="NAMESPACE[/RELEASE]",
+    help="Run models, promote, rollback or prune in the cluster that kubectl speaks to, beside the release's repository.",
+)
+def cli(kube: str | None) -> None:
     """Reads handwritten characters: trains models, releases them, serves them, asks them."""
 
 
@@ -75,18 +96,23 @@ def up(host: str, port: int, model_server_port: int, recipe: str, repository: Pa
 @click.argument("recipe", default="digits")
 @click.option("--quick", "preset", flag_value="quick", help="Half a minute of training.")
 @click.option("--best", "preset", flag_value="best", help="An hour or two; goes on where it was interrupted.")
+@click.option("--first-only", is_flag=True, help="Do nothing where the repository has a version already.")
 @_seed
 @_repository
-def train(recipe: str, preset: str | None, seed: int | None, repository: Path) -> None:
+def train(recipe: str, preset: str | None, first_only: bool, seed: int | None, repository: Path) -> None:
     """Prepare, train, evaluate and publish RECIPE (a name or a .toml file), on this machine.
 
     The first version of a model is used at once; a later one waits beside it for `hcr promote`.
     """
     from pipelines.errors import PipelineError
+    from pipelines.recipe import load_recipe
     from pipelines.run import run_locally
 
     repo = Repository(repository)
     repo.open()
+    if first_only and repo.versions(model := load_recipe(recipe).name):
+        click.echo(f"nothing to do: {repo.root} has a version of {model}")
+        return
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # by way of run_locally, which clears up
     try:
         result = run_locally(recipe, preset or "default", seed, repository)

@@ -44,6 +44,19 @@ def test_the_gateway_is_not_ready_without_a_model_server(server: FakeModelServer
     assert response.headers["Retry-After"] == "1"
 
 
+def test_the_probe_counts_the_versions_by_state(server: FakeModelServer, client: FlaskClient) -> None:
+    def counted() -> dict[str, float]:
+        lines = client.get("/metrics").get_data(as_text=True).splitlines()
+        found = (re.fullmatch(r'gateway_model_versions\{model="digits",state="(\w+)"\} (.+)', line) for line in lines)
+        return {match[1]: float(match[2]) for match in found if match}
+
+    client.get("/readyz")
+    assert counted() == {"START": 0, "LOADING": 0, "AVAILABLE": 2, "UNLOADING": 0, "END": 0}
+    server.stop()
+    client.get("/readyz")
+    assert set(counted().values()) == {0}
+
+
 def test_a_draining_gateway_is_not_ready_but_still_answers(server: FakeModelServer, png: bytes) -> None:
     with ModelClient(server.address) as model_client:
         client = create_app(Settings(), model_client, is_draining=lambda: True).test_client()

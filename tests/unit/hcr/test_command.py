@@ -310,3 +310,12 @@ def test_wide_and_long_labels_keep_the_bars_in_line() -> None:
     lines = bars({"ㄱ": 0.5, "ch": 0.25, "é": 0.25}, "ch")
 
     assert [line.index("█") + ("ㄱ" in line) for line in lines] == [5, 5, 5]
+
+
+def test_a_first_training_is_left_out_where_there_is_a_version(runner: CliRunner, version: Path) -> None:
+    Repository("model_repo").publish("digits", version)
+
+    result = runner.invoke(cli, ["train", "digits", "--first-only"])
+
+    assert (result.exit_code, "nothing to do" in result.output) == (0, True)
+    assert [item.number for item in Repository("model_repo").versions("digits")] == [1]
