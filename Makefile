@@ -1,18 +1,18 @@
-# Bare `make` lists the targets. Everything is installed inside the checkout: .tools, .venv, .venv-gateway, .test-tools.
+# Bare `make` lists the targets. Everything is installed inside the checkout: .tools, .venv, .venv-gateway, .test-tools, .venv-chart.
 PORT ?= 8080
 HCR := .venv/bin/hcr
 PYTEST := .venv/bin/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check train bench format lock clean setup
+.PHONY: help run test check train bench images render e2e drill-cluster format lock clean setup
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-8s %s\n", $$1, $$2 }'
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
 
 run: .venv/installed ## serve on this machine; trains a quick model first where there is none (PORT=8080)
 	@exec $(HCR) up --port $(PORT)
 
-test: .venv/installed .venv-gateway/installed .test-tools/installed ## run all tests
+test: .venv/installed .venv-gateway/installed .test-tools/installed .venv-chart/installed ## run all tests
 	PYTHONPATH=.venv-gateway/pytest .venv-gateway/bin/python -m pytest -p no:cacheprovider tests/unit/gateway tests/unit/handwriting
 	$(PYTEST)
 
@@ -30,6 +30,19 @@ train: .venv/installed ## train the default model on this machine and publish it
 bench: .venv/installed ## measure start, memory, latency, refusals and recovery on this machine
 	@PYTHONPATH=. .venv/bin/python benchmarks/spine.py
 
+images: .venv-chart/installed ## build the container images and their SBOMs, with docker
+	@scripts/images.sh
+
+render: .venv/installed .venv-chart/installed ## write everything that is made from other files, k8s/rendered with helm too
+	@scripts/render.sh
+	.venv/bin/python scripts/check_generated.py --write
+
+e2e: .venv/installed .venv-chart/installed ## the chart on a cluster: KUBECONFIG's, or one that ../shared/cluster brings up
+	@scripts/cluster.sh .venv/bin/python -m pytest tests/cluster -m "not drill" -o timeout=1200
+
+drill-cluster: .venv/installed .venv-chart/installed ## what a cluster does to requests while it changes
+	@scripts/cluster.sh .venv/bin/python -m pytest tests/cluster -m drill -o timeout=1200
+
 format: .venv/installed ## put the code into its format
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
@@ -40,7 +53,7 @@ lock: .venv/installed ## resolve all dependencies anew
 setup: .venv/installed ## install what the other targets need
 
 clean: ## remove everything that was installed or made, but the models in model_repo
-	rm -rf .tools .venv .venv-gateway .test-tools .hcr .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .tools .venv .venv-gateway .test-tools .venv-chart .hcr .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 .venv/installed: requirements/dev.txt requirements/build.txt requirements/uv.txt pyproject.toml scripts/setup.sh
 	@scripts/setup.sh dev
@@ -50,3 +63,6 @@ clean: ## remove everything that was installed or made, but the models in model_
 
 .test-tools/installed: .venv/installed requirements/test-tools.txt requirements/uv.txt scripts/setup.sh
 	@scripts/setup.sh test-tools
+
+.venv-chart/installed: requirements/chart.txt requirements/uv.txt scripts/helm/go.sum scripts/setup.sh
+	@scripts/setup.sh chart

@@ -6,6 +6,9 @@ import tempfile
 from dataclasses import fields
 from pathlib import Path
 
+import chart
+import dashboards
+
 from gateway.settings import Settings, variable
 
 ROOT = Path(__file__).parents[1]
@@ -17,8 +20,8 @@ _START, _END = "<!-- settings: written by scripts/check_generated.py --write -->
 def main() -> int:
     """1 if a file is stale and was not written anew."""
     write = "--write" in sys.argv
-    expected = {**wire(), OPERATIONS: operations(), compiled_path(): compiled()}
-    stale = [path for path, text in expected.items() if path.read_text() != text]
+    expected = {**wire(), OPERATIONS: operations(), compiled_path(): compiled(), **chart.files(), **dashboards.files()}
+    stale = [path for path, text in expected.items() if not path.exists() or path.read_text() != text]
     for path in stale:
         if write:
             path.write_text(expected[path])

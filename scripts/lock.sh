@@ -14,5 +14,6 @@ compile gateway.txt pyproject.toml --extra gateway -c requirements/dev.txt
 compile pipelines.txt pyproject.toml --extra pipelines -c requirements/dev.txt
 compile build.txt requirements/build.in -c requirements/dev.txt
 compile test-tools.txt --group pyproject.toml:test-tools -c requirements/dev.txt
+compile chart.txt requirements/chart.in -c requirements/dev.txt
 compile test.txt --group pyproject.toml:test -c requirements/dev.txt
 .venv/bin/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. tfserving/wire.proto

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes the environments inside the checkout: scripts/setup.sh [dev|gateway|test-tools]. Run by make; does nothing that is done already.
+# Makes the environments inside the checkout: scripts/setup.sh [dev|gateway|test-tools|chart]. Run by make; does nothing that is done already.
 set -eu
 cd "$(dirname "$0")/.."
 what=${1:-dev}
@@ -64,5 +64,22 @@ test-tools) # a fuzzer and a Redis server, beside .venv, which serves users too
     .tools/bin/uv pip install --quiet --python .venv/bin/python --target .test-tools --require-hashes -r requirements/test-tools.txt
     touch .test-tools/installed
     ;;
-*) fail "unknown environment $what; dev, gateway or test-tools" ;;
+chart) # what the chart and the images are checked with; what cannot be had is left out, and the tests that need it say so
+    environment .venv-chart requirements/chart.txt
+    if ! command -v helm >/dev/null && command -v go >/dev/null; then
+        say "setup: helm, built with Go, into .venv-chart (minutes)"
+        (cd scripts/helm && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X helm.sh/helm/v3/internal/version.version=v$(
+            go list -m -f '{{.Version}}' helm.sh/helm/v3 | tr -d v)" -o ../../.venv-chart/bin/helm helm.sh/helm/v3/cmd/helm) ||
+            say "setup: helm could not be built"
+    fi
+    if ! command -v promtool >/dev/null && command -v apt-get >/dev/null; then
+        say "setup: promtool, of Debian's package prometheus, into .venv-chart"
+        folder=$(mktemp -d)
+        (cd "$folder" && apt-get download -qq prometheus 2>/dev/null && dpkg-deb -x prometheus_*.deb .) &&
+            cp "$folder/usr/bin/promtool" .venv-chart/bin/ || say "setup: promtool could not be fetched; is there an apt index?"
+        rm -rf "$folder"
+    fi
+    touch .venv-chart/installed
+    ;;
+*) fail "unknown environment $what; dev, gateway, test-tools or chart" ;;
 esac

@@ -1,0 +1,30 @@
+#!/bin/bash
+# Runs a command with a cluster that has the project's images: cluster.sh COMMAND…
+# The cluster is the one that KUBECONFIG names (LOAD_IMAGE then is the command that brings a local docker image to it, such as
+# "kind load docker-image"), or the single-node one of ../shared/cluster, which is brought up for it and always taken down.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+shared=$PWD/../shared/cluster
+tag=$(sed -n 's/^version = "\([^"]*\)".*/\1/p' pyproject.toml)
+export PATH=$PATH:$PWD/.venv-chart/bin HCR_CLUSTER_TESTS=1
+
+if [ -n "${KUBECONFIG:-}" ]; then
+    load=${LOAD_IMAGE:-true}
+elif [ -x "$shared/up" ] && [ "$(id -u)" = 0 ]; then
+    load=$shared/load-image
+    "$shared/build"
+    trap '"$shared/down" --docker' EXIT # whatever happens from here on
+    trap 'exit 130' INT TERM
+    environment=$("$shared/up")
+    eval "$environment"
+    "$shared/base-image"
+else
+    echo "left out: no cluster. Set KUBECONFIG, or run as root where ../shared/cluster is" >&2
+    exit 3
+fi
+scripts/images.sh
+docker build --quiet -f tests/cluster/prometheus.Dockerfile -t "handwriting-test-prometheus:$tag" tests/cluster >/dev/null
+for image in gateway pipelines model-server test-prometheus; do
+    $load "handwriting-$image:$tag"
+done
+"$@"

@@ -1,0 +1,284 @@
+"""What the chart makes, value set by value set: valid, restricted, and as its README says."""
+
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.chart.conftest import CHART, ROOT, VALUE_SETS, Manifest, Render, of_kind, pod_templates
+
+Template = Callable[..., subprocess.CompletedProcess[str]]
+KUBERNETES = ("1.31.0", "1.35.0")
+"""The API versions whose schemas every manifest must satisfy."""
+
+
+@pytest.mark.parametrize("values", sorted(VALUE_SETS))
+def test_helm_finds_no_fault(helm: str, values: str) -> None:
+    done = subprocess.run(
+        [helm, "lint", "--strict", "--kube-version", "1.31.0", str(CHART), *VALUE_SETS[values]], capture_output=True, text=True
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 chart(s) failed" in done.stdout
+
+
+@pytest.mark.parametrize("version", KUBERNETES)
+def test_every_manifest_satisfies_the_schemas_of_the_api(manifests: list[Manifest], version: str, tmp_path: Path) -> None:
+    validate = ROOT / ".venv-chart" / "bin" / "kubernetes-validate"
+    if not validate.exists():
+        pytest.skip("the schemas of the Kubernetes API are missing; scripts/setup.sh chart installs them")
+    ours = [item for item in manifests if not item["apiVersion"].startswith("monitoring.coreos.com/")]
+    file = tmp_path / "manifests.yaml"
+    file.write_text(yaml.safe_dump_all(ours))
+
+    done = subprocess.run([validate, "-k", version, "--strict", file], capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "ERROR" not in done.stdout
+
+
+def test_the_validation_would_see_a_mistake(render: Render, tmp_path: Path) -> None:
+    validate = ROOT / ".venv-chart" / "bin" / "kubernetes-validate"
+    if not validate.exists():
+        pytest.skip("the schemas of the Kubernetes API are missing; scripts/setup.sh chart installs them")
+    wrong = yaml.safe_load(yaml.safe_dump(of_kind(render(), "Deployment", "handwriting-gateway")))
+    wrong["spec"]["template"]["spec"]["containers"][0]["readinesProbe"] = {}
+    file = tmp_path / "manifests.yaml"
+    file.write_text(yaml.safe_dump(wrong))
+
+    done = subprocess.run([validate, "-k", KUBERNETES[0], "--strict", file], capture_output=True, text=True)
+
+    assert done.returncode != 0
+    assert "readinesProbe" in done.stdout + done.stderr
+
+
+def test_every_pod_satisfies_the_pod_security_standard_restricted(manifests: list[Manifest]) -> None:
+    pods = pod_templates(manifests)
+
+    assert {name: faults for name, pod in pods.items() if (faults := _faults(pod["spec"]))} == {}
+    assert len(pods) >= 4
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda pod: pod["securityContext"].pop("runAsNonRoot"),
+        lambda pod: pod["securityContext"].update(seccompProfile={"type": "Unconfined"}),
+        lambda pod: pod.update(hostNetwork=True),
+        lambda pod: pod["volumes"].append({"name": "host", "hostPath": {"path": "/"}}),
+        lambda pod: pod["containers"][0]["securityContext"].update(privileged=True),
+        lambda pod: pod["containers"][0]["securityContext"].update(capabilities={"drop": ["ALL"], "add": ["SYS_ADMIN"]}),
+        lambda pod: pod["initContainers"][0]["securityContext"].pop("readOnlyRootFilesystem"),
+        lambda pod: pod.update(automountServiceAccountToken=True),
+    ],
+)
+def test_the_check_of_pod_security_sees_each_fault(render: Render, spoil: Callable[[Any], object]) -> None:
+    pod = yaml.safe_load(yaml.safe_dump(pod_templates(render())["Deployment handwriting-serving"]))["spec"]
+    assert _faults(pod) == []
+
+    spoil(pod)
+
+    assert len(_faults(pod)) == 1
+
+
+def test_what_mounts_a_volume_of_one_node_goes_to_one_node(render: Render) -> None:
+    mounting = {
+        name: pod
+        for name, pod in pod_templates(render()).items()
+        if any("persistentVolumeClaim" in volume for volume in pod["spec"].get("volumes", []))
+    }
+
+    assert {name.split()[0] for name in mounting} == {"Deployment", "Job", "CronJob"}
+    for pod in mounting.values():
+        (term,) = pod["spec"]["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+        assert term["topologyKey"] == "kubernetes.io/hostname"
+        assert term["labelSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+
+
+def test_several_model_servers_and_a_volume_of_one_node_are_refused_in_plain_words(template: Template) -> None:
+    refused = template("--set", "serving.replicas=2")
+
+    assert refused.returncode != 0
+    assert "repository.accessMode=ReadWriteMany" in refused.stderr
+    assert template("--set", "serving.replicas=2,repository.singleNode=true").returncode == 0
+    assert template("--set", "serving.replicas=2,repository.accessMode=ReadWriteMany").returncode == 0
+
+
+def test_no_rollout_takes_a_pod_away_before_another_is_ready(render: Render) -> None:
+    for name in ("handwriting-gateway", "handwriting-serving"):
+        assert of_kind(render(), "Deployment", name)["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+
+
+def test_a_model_server_serves_on_until_every_connection_to_it_has_aged(render: Render) -> None:
+    pod = pod_templates(render())["Deployment handwriting-serving"]["spec"]
+    (container,) = pod["containers"]
+    (age,) = re.findall(r"max_connection_age_ms=(\d+)", " ".join(container["args"]))
+    drain = int(container["lifecycle"]["preStop"]["exec"]["command"][1])
+
+    # Twice, as the first look at DNS after the pod went may still have found it; gRPC adds a tenth.
+    assert drain >= 1.1 * int(age) / 1000 + 5
+    assert pod["terminationGracePeriodSeconds"] > drain
+
+
+def test_a_change_of_a_setting_rolls_the_gateway(render: Render) -> None:
+    def checksum(*arguments: str) -> str:
+        pod = pod_templates(render(*arguments))["Deployment handwriting-gateway"]
+        return str(pod["metadata"]["annotations"]["checksum/config"])
+
+    assert checksum() != checksum("--set", "gateway.settings.max_batch_images=9")
+
+
+def test_large_numbers_reach_the_gateway_as_they_were_written(render: Render) -> None:
+    data = of_kind(render("--set", "gateway.settings.max_request_bytes=67108864"), "ConfigMap", "handwriting-gateway")["data"]
+
+    assert data["GATEWAY_MAX_REQUEST_BYTES"] == "67108864"
+
+
+def test_the_gateway_accepts_the_settings_that_the_chart_gives_it(manifests: list[Manifest], tmp_path: Path) -> None:
+    from gateway.settings import Settings
+
+    (name,) = [
+        item["metadata"]["name"] for item in manifests if item["kind"] == "Deployment" and "gateway" in item["metadata"]["name"]
+    ]
+    environment = {**of_kind(manifests, "ConfigMap", name)["data"]}
+    if "GATEWAY_KEYS_FILE" in environment:
+        environment["GATEWAY_KEYS_FILE"] = str(keys_file(tmp_path, manifests))
+    settings = Settings.from_environment(environment)
+
+    assert settings.model_server == "handwriting-serving:8500"
+    assert settings.drain_seconds == 10
+
+
+def test_a_generated_key_is_one_that_the_gateway_lets_in(render: Render, tmp_path: Path) -> None:
+    from gateway.keys import KeyRing
+
+    manifests = render("--set", "gateway.keys.generate=true")
+    key = KeyRing(keys_file(tmp_path, manifests)).find(of_kind(manifests, "Secret")["stringData"]["key"])
+
+    assert key is not None
+    assert key.scopes == {"predict", "feedback"}
+    mounted = pod_templates(manifests)["Deployment handwriting-gateway"]["spec"]["volumes"]
+    assert {"secretName": "handwriting-keys", "items": [{"key": "keys", "path": "keys"}]} in [
+        item.get("secret") for item in mounted
+    ]
+
+
+def keys_file(folder: Path, manifests: list[Manifest]) -> Path:
+    """The file that a gateway would see; that of a Secret which the chart does not make holds some other key."""
+    made = [item["stringData"]["keys"] for item in manifests if item["kind"] == "Secret"]
+    file = folder / "keys"
+    file.write_text(made[0] if made else f"other predict sha256:{'0' * 64}\n")
+    return file
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ("gateway.settings.no_such_setting=1", "no_such_setting"),
+        ("gateway.settings.max_batch_images=0", "max_batch_images"),
+        ("gateway.replica=3", "replica"),
+        ("repository.accessMode=ReadWriteSometimes", "accessMode"),
+        ("bootstrap.preset=fastest", "preset"),
+        ("serving.image.digest=sha256:12", "digest"),
+    ],
+)
+def test_a_wrong_value_is_named(template: Template, wrong: str, named: str) -> None:
+    done = template("--set", wrong)
+
+    assert done.returncode != 0
+    assert named in done.stderr
+
+
+def test_only_gateways_and_releases_reach_a_model_server_and_it_reaches_nobody(render: Render) -> None:
+    policy = of_kind(render(), "NetworkPolicy", "handwriting-serving")["spec"]
+    (calls,) = [rule for rule in policy["ingress"] if rule["ports"][0]["port"] == "grpc"]
+
+    assert {peer["podSelector"]["matchLabels"]["app.kubernetes.io/component"] for peer in calls["from"]} == {
+        "gateway",
+        "release",
+    }
+    assert "Egress" in policy["policyTypes"]
+    assert "egress" not in policy
+
+
+def test_every_pod_of_the_release_is_denied_what_no_policy_allows(render: Render) -> None:
+    policy = of_kind(render(), "NetworkPolicy", "handwriting-deny")["spec"]
+    selector = policy["podSelector"]["matchLabels"].items()
+
+    assert (policy["policyTypes"], policy.get("ingress"), policy.get("egress")) == (["Ingress", "Egress"], None, None)
+    assert all(selector <= pod["metadata"]["labels"].items() for pod in pod_templates(render()).values())
+
+
+def test_the_models_outlive_the_release(render: Render) -> None:
+    assert of_kind(render(), "PersistentVolumeClaim")["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+
+
+def test_another_bootstrap_is_another_job(render: Render) -> None:
+    names = {of_kind(render(*change), "Job")["metadata"]["name"] for change in ((), ("--set", "bootstrap.preset=default"))}
+
+    assert len(names) == 2
+
+
+def test_the_versions_are_the_project_s(render: Render) -> None:
+    (version,) = re.findall(r'^version = "([^"]+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+
+    assert chart["appVersion"] == version
+    development = yaml.safe_load((CHART / "ci" / "development-values.yaml").read_text())
+    assert development["serving"]["image"]["tag"] == version
+
+
+def test_the_model_server_is_not_older_than_the_tensorflow_that_trains() -> None:
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    (trains,) = re.findall(
+        r"^tensorflow-cpu==(\d+)\.(\d+)", (ROOT / "requirements" / "pipelines.txt").read_text(), re.MULTILINE
+    )
+
+    assert tuple(map(int, values["serving"]["image"]["tag"].split(".")[:2])) >= tuple(map(int, trains))
+
+
+@pytest.mark.parametrize("name", ["handwriting", "development"])
+def test_the_rendered_manifests_are_current(template: Template, name: str) -> None:
+    values = () if name == "handwriting" else VALUE_SETS[name]
+    done = subprocess.run([str(ROOT / "scripts" / "render.sh"), "--print", *values], capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == (ROOT / "k8s" / "rendered" / f"{name}.yaml").read_text(), "run make render"
+
+
+def _faults(pod: dict[str, Any]) -> list[str]:
+    """What keeps the pod from the standard *restricted* (Kubernetes 1.35), or from what else we ask of every pod."""
+    context = pod.get("securityContext", {})
+    volumes = {kind for volume in pod.get("volumes", []) for kind in volume if kind != "name"}
+    faults = [
+        *([] if context.get("runAsNonRoot") is True and context.get("runAsUser", 0) > 0 else ["may run as root"]),
+        *([] if context.get("seccompProfile", {}).get("type") == "RuntimeDefault" else ["no seccomp profile"]),
+        *(f"{name} is set" for name in ("hostNetwork", "hostPID", "hostIPC") if pod.get(name)),
+        *(
+            []
+            if volumes <= {"configMap", "emptyDir", "persistentVolumeClaim", "secret", "projected"}
+            else [f"volumes {volumes}"]
+        ),
+        *([] if pod.get("automountServiceAccountToken") is False else ["has a service account's token"]),
+    ]
+    for container in [*pod["containers"], *pod.get("initContainers", [])]:
+        faults += [f"{container['name']}: {fault}" for fault in _container_faults(container)]
+    return faults
+
+
+def _container_faults(container: dict[str, Any]) -> list[str]:
+    context = container.get("securityContext", {})
+    capabilities = context.get("capabilities", {})
+    return [
+        *([] if context.get("allowPrivilegeEscalation") is False else ["may gain privileges"]),
+        *([] if capabilities.get("drop") == ["ALL"] and not capabilities.get("add") else ["has capabilities"]),
+        *([] if context.get("readOnlyRootFilesystem") is True else ["its root can be written"]),
+        *(["is privileged"] if context.get("privileged") else []),
+        *([] if context.get("runAsNonRoot", True) and context.get("runAsUser", 1) else ["runs as root"]),
+        *(["host port"] if any("hostPort" in port for port in container.get("ports", [])) else []),
+        *([] if container.get("resources", {}).get("limits", {}).get("memory") else ["its memory has no limit"]),
+    ]

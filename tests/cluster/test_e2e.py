@@ -1,0 +1,158 @@
+"""The chart on a real cluster, from an empty namespace to its uninstallation. The tests build on each other, in this order."""
+
+import json
+import subprocess
+from typing import Any
+
+import pytest
+
+from tests.cluster.conftest import CHART, ROOT, VALUES, Namespace, eventually, sh
+
+NAMESPACE = "handwriting-e2e"
+HCR = str(ROOT / ".venv" / "bin" / "hcr")
+TEST = {
+    "app.kubernetes.io/name": "handwriting", "app.kubernetes.io/instance": "handwriting", "app.kubernetes.io/component": "test",
+}  # fmt: skip
+REACHES_A_MODEL_SERVER = "import socket; socket.create_connection(('handwriting-serving', 8500), 5); print('connected')"
+
+
+@pytest.fixture(autouse=True)
+def stop_at_the_first_failure(request: pytest.FixtureRequest) -> None:
+    if request.session.testsfailed:
+        pytest.fail("an earlier step of this sequence failed", pytrace=False)
+
+
+def test_an_install_returns_when_the_first_model_answers(namespace: Namespace) -> None:
+    said = namespace.helm("install", "handwriting", str(CHART), "-f", str(VALUES), "--wait", "--timeout", "10m")
+
+    assert "port-forward service/handwriting" in said
+    assert len(namespace.pods("gateway")) == 2
+    (job,) = namespace.get("jobs", "-l", "app.kubernetes.io/component=bootstrap")["items"]
+    log = namespace.kubectl("logs", f"job/{job['metadata']['name']}")
+    assert "published as digits version 1" in log
+    assert "epoch 2/2" in log
+
+
+def test_helm_s_tests_pass(namespace: Namespace) -> None:
+    said = namespace.helm("test", "handwriting", "--timeout", "2m")
+
+    assert said.count("Phase:          Succeeded") == 2
+
+
+def test_digits_are_recognised_through_the_service(namespace: Namespace) -> None:
+    script = (
+        "hcr predict --json --url http://handwriting $(dirname $(python -c 'import hcr; print(hcr.__file__)'))/examples/*.png"
+    )
+
+    answers = [json.loads(line) for line in namespace.run("digits", "gateway", "sh", "-c", script, labels=TEST).splitlines()]
+
+    names = {"two": "2", "three": "3", "seven": "7"}
+    assert len(answers) >= 2
+    for answer in answers:
+        stem = answer["file"].rpartition("/")[2].removesuffix(".png")
+        assert answer["prediction"] == names.get(stem, answer["prediction"])
+
+
+def test_a_prometheus_scrapes_every_pod_and_takes_the_rules(namespace: Namespace) -> None:
+    from tests.cluster.conftest import TAG
+
+    text = (ROOT / "tests" / "cluster" / "prometheus.yaml").read_text().replace("TAG", TAG)
+    namespace.kubectl("apply", "-f", "-", given=text)
+    namespace.kubectl("wait", "--for=condition=Ready", "pod/prometheus", "--timeout=90s")
+
+    def ask(path: str) -> Any:
+        raw = f"/api/v1/namespaces/{NAMESPACE}/pods/prometheus:9090/proxy/api/v1/{path}"
+        return json.loads(sh("kubectl", "get", "--raw", raw))["data"]
+
+    def targets_up() -> bool:
+        targets = ask("targets")["activeTargets"]
+        return len(targets) == 3 and all(target["health"] == "up" for target in targets)
+
+    eventually(targets_up, 60, "all three targets to be up")
+    rules = [rule for group in ask("rules")["groups"] for rule in group["rules"]]
+    assert len(rules) == 15
+    eventually(
+        lambda: all(rule["health"] == "ok" for group in ask("rules")["groups"] for rule in group["rules"]), 60, "every rule"
+    )
+    for metric in ("gateway_predictions_total", "gateway_model_versions", ":tensorflow:serving:request_count"):
+        eventually(lambda: ask(f"query?query={metric}")["result"], 30, metric)  # noqa: B023
+    assert [rule["name"] for rule in rules if rule.get("state") == "firing"] == []
+    namespace.kubectl("delete", "pod", "prometheus", "--grace-period=1")
+
+
+def test_nobody_but_the_gateway_reaches_a_model_server(namespace: Namespace) -> None:
+    command = ("python", "-c", REACHES_A_MODEL_SERVER)
+
+    for labels in ({}, TEST):
+        with pytest.raises(AssertionError, match=r"[Tt]imed? ?out|refused|resolution"):
+            namespace.run("stranger", "gateway", *command, labels=labels)
+    gateway = namespace.pods("gateway")[0]
+    assert "connected" in namespace.kubectl("exec", gateway, "--", *command)
+
+
+def test_a_model_server_reaches_nobody(namespace: Namespace) -> None:
+    server = namespace.pods("serving")[0]
+    address = namespace.get("service", "handwriting")["spec"]["clusterIP"]
+    command = f"import socket; socket.create_connection(('{address}', 80), 3)"
+
+    done = subprocess.run(
+        ["kubectl", "-n", NAMESPACE, "exec", server, "-c", "serving", "--", "python", "-c", command],
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode != 0
+    assert "timed out" in done.stderr or "refused" in done.stderr
+
+
+def test_no_pod_has_a_token_and_no_root_can_be_written(namespace: Namespace) -> None:
+    for component, container in (("gateway", "gateway"), ("serving", "serving")):
+        pod = namespace.pods(component)[0]
+        command = "test ! -e /var/run/secrets/kubernetes.io && ! touch /usr/x 2>/dev/null && id -u"
+        assert namespace.kubectl("exec", pod, "-c", container, "--", "sh", "-c", command).strip() == "10001"
+
+
+def test_versions_are_released_where_the_volume_is(namespace: Namespace) -> None:
+    def hcr(*arguments: str) -> str:
+        return sh(HCR, "--kube", f"{NAMESPACE}/handwriting", *arguments, timeout=200)
+
+    publish = (
+        "from tfserving.repository import Repository; from pathlib import Path; "
+        "print(Repository('/models').publish('digits', Path('/models/digits/1')))"
+    )
+    labels = {"handwriting/repository": "handwriting-repository"}
+    assert namespace.run("publish", "gateway", "python", "-c", publish, labels=labels, mounts=True).strip() == "2"
+
+    assert "stable of digits is version 2 now" in hcr("promote", "digits", "2")
+    assert "stable of digits is version 1 again" in hcr("rollback", "digits")
+    assert "nothing of digits to delete" in hcr("prune", "digits", "--keep", "1")
+    assert "stable" in hcr("models")
+
+
+def test_an_upgrade_rolls_the_gateway_and_a_rollback_brings_it_back(namespace: Namespace) -> None:
+    arguments = ("upgrade", "handwriting", str(CHART), "-f", str(VALUES), "--wait", "--timeout", "5m")
+    namespace.helm(*arguments, "--set", "gateway.settings.max_batch_images=9")
+    changed = namespace.get("configmap", "handwriting-gateway")["data"]
+    gateway = namespace.pods("gateway")[0]
+    assert changed["GATEWAY_MAX_BATCH_IMAGES"] == "9"
+    assert namespace.kubectl("exec", gateway, "--", "printenv", "GATEWAY_MAX_BATCH_IMAGES").strip() == "9"
+
+    namespace.helm("rollback", "handwriting", "1", "--wait", "--timeout", "5m")
+
+    assert "GATEWAY_MAX_BATCH_IMAGES" not in namespace.get("configmap", "handwriting-gateway")["data"]
+    (job,) = namespace.get("jobs", "-l", "app.kubernetes.io/component=bootstrap")["items"]
+    assert job["status"]["succeeded"] == 1
+    assert namespace.helm("test", "handwriting", "--timeout", "2m").count("Succeeded") == 2
+
+
+def test_the_models_outlive_an_uninstallation_and_are_used_by_the_next_release(namespace: Namespace) -> None:
+    namespace.helm("uninstall", "handwriting", "--wait", "--timeout", "3m")
+    left = {item["kind"] for item in namespace.get("all,pvc,networkpolicy,pdb,hpa,cronjob")["items"]}
+    assert left == {"PersistentVolumeClaim"}
+
+    namespace.helm(
+        "install", "handwriting", str(CHART), "-f", str(VALUES), "--set", "bootstrap.enabled=false", "--wait", "--timeout", "4m"
+    )
+
+    assert namespace.helm("test", "handwriting", "--timeout", "2m").count("Succeeded") == 2
+    namespace.helm("uninstall", "handwriting", "--wait", "--timeout", "3m")
