@@ -1,10 +1,10 @@
-# Bare `make` lists the targets. Everything is installed inside the checkout: .tools, .venv, .venv-gateway, .test-tools, .venv-chart.
+# Bare `make` lists the targets. Everything is installed inside the checkout: .tools, .venv, .venv-gateway, .test-tools, .venv-chart, .bench.
 PORT ?= 8080
 HCR := .venv/bin/hcr
 PYTEST := .venv/bin/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check train bench images render e2e drill-cluster format lock clean setup
+.PHONY: help run test check train bench bench-full images render e2e drill-cluster format lock clean setup
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -27,8 +27,11 @@ check: .venv/installed ## format, lint, types, imports, generated files, unit te
 train: .venv/installed ## train the default model on this machine and publish it
 	@exec $(HCR) train
 
-bench: .venv/installed ## measure start, memory, latency, refusals and recovery on this machine
-	@PYTHONPATH=. .venv/bin/python benchmarks/spine.py
+bench: .venv/installed .bench/installed ## measure the gateway against five other servers, in a quarter of an hour
+	@exec .venv/bin/python -m benchmarks.suite
+
+bench-full: .venv/installed .bench/installed ## the same with all payloads and connections, in an hour
+	@exec .venv/bin/python -m benchmarks.suite --full --seconds 5
 
 images: .venv-chart/installed ## build the container images and their SBOMs, with docker
 	@scripts/images.sh
@@ -53,7 +56,7 @@ lock: .venv/installed ## resolve all dependencies anew
 setup: .venv/installed ## install what the other targets need
 
 clean: ## remove everything that was installed or made, but the models in model_repo
-	rm -rf .tools .venv .venv-gateway .test-tools .venv-chart .hcr .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .tools .venv .venv-gateway .test-tools .venv-chart .bench .hcr .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 .venv/installed: requirements/dev.txt requirements/build.txt requirements/uv.txt pyproject.toml scripts/setup.sh
 	@scripts/setup.sh dev
@@ -66,3 +69,6 @@ clean: ## remove everything that was installed or made, but the models in model_
 
 .venv-chart/installed: requirements/chart.txt requirements/uv.txt scripts/helm/go.sum scripts/setup.sh
 	@scripts/setup.sh chart
+
+.bench/installed: .venv/installed $(wildcard benchmarks/peers/*/requirements.txt) scripts/setup.sh
+	@scripts/setup.sh peers

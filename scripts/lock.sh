@@ -16,4 +16,11 @@ compile build.txt requirements/build.in -c requirements/dev.txt
 compile test-tools.txt --group pyproject.toml:test-tools -c requirements/dev.txt
 compile chart.txt requirements/chart.in -c requirements/dev.txt
 compile test.txt --group pyproject.toml:test -c requirements/dev.txt
+# The peers of the benchmarks run the same model and the same preprocessing, so on the same versions; the rest is their own choice.
+shared=$(mktemp)
+trap 'rm -f "$shared"' EXIT
+grep -E '^(numpy|opencv-python-headless|pillow|tensorflow|tensorflow-cpu)==' requirements/dev.txt | sed 's/ *\\$//' >"$shared"
+for peer in benchmarks/peers/*/requirements.in; do
+    compile "../${peer%.in}.txt" "$peer" -c "$shared"
+done
 .venv/bin/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. tfserving/wire.proto

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes the environments inside the checkout: scripts/setup.sh [dev|gateway|test-tools|chart]. Run by make; does nothing that is done already.
+# Makes the environments inside the checkout: scripts/setup.sh [dev|gateway|test-tools|chart|peers]. Run by make; does nothing that is done already.
 set -eu
 cd "$(dirname "$0")/.."
 what=${1:-dev}
@@ -81,5 +81,15 @@ chart) # what the chart and the images are checked with; what cannot be had is l
     fi
     touch .venv-chart/installed
     ;;
-*) fail "unknown environment $what; dev, gateway, test-tools or chart" ;;
+peers) # each server that the benchmarks compare the gateway with; uv links what they share, so TensorFlow lies on the disk once
+    for lock in benchmarks/peers/*/requirements.txt; do
+        peer=$(basename "$(dirname "$lock")")
+        cmp -s "$lock" ".bench/$peer/installed.txt" && continue
+        mkdir -p .bench
+        environment ".bench/$peer" "$lock"
+        cp "$lock" ".bench/$peer/installed.txt"
+    done
+    touch .bench/installed
+    ;;
+*) fail "unknown environment $what; dev, gateway, test-tools, chart or peers" ;;
 esac
