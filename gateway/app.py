@@ -8,8 +8,10 @@ from flask import Flask, Response, g
 
 from gateway.admission import Admission
 from gateway.api import feedback, models, operations, predict, read
+from gateway.api.requests import SINGLE_BODY_BYTES
 from gateway.api.responses import problem_response
 from gateway.batching import Batcher
+from gateway.bodies import Bodies
 from gateway.budget import Baton, PixelBudget
 from gateway.catalogue import Catalogue
 from gateway.errors import to_problem
@@ -52,7 +54,11 @@ def create_app(
     protect(app, settings, baton, metrics)
     paths = [rule.rule for rule in app.url_map.iter_rules() if not rule.arguments]
     admission = Admission(app.wsgi_app, baton, metrics, settings.max_requests, _ALWAYS_ADMITTED, paths)
-    app.wsgi_app = with_security_headers(admission)  # type: ignore[assignment, method-assign]  # as Flask's documentation advises
+    bodies = Bodies(
+        admission, max(SINGLE_BODY_BYTES, settings.max_request_bytes), settings.receiving_bytes, settings.body_timeout_seconds
+    )
+    app.extensions["bodies"] = bodies
+    app.wsgi_app = with_security_headers(bodies)  # type: ignore[assignment, method-assign]  # as Flask's documentation advises
     return app
 
 

@@ -33,6 +33,7 @@ TITLES = {
     "not_found": "There is nothing at this path",
     "method_not_allowed": "The path does not take this method",
     "not_acceptable": "None of the accepted types can be answered",
+    "body_timeout": "The body did not come",
     "payload_too_large": "The request is too large",
     "image_too_large": "The image has too many pixels",
     "too_many_images": "The batch holds too many images",

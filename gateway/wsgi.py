@@ -19,7 +19,7 @@ from granian.server.mp import MPServer
 from gateway.settings import Settings, SettingsError, variable
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
-_SPARE_THREADS = 8  # for refusals and probes, when as many requests as may be are inside
+_SPARE_THREADS = 600  # for bodies that come slowly, and refusals and probes when as many requests as may be are inside
 
 
 def main() -> int:
@@ -78,6 +78,7 @@ def load(settings: Settings, draining: Event) -> Callable[..., Any]:
 
     configure(settings.log_format)
     app = create_app(settings, is_draining=draining.is_set)
+    app.extensions["bodies"].watch(settings.port)
     if settings.metrics_port:
         start_http_server(settings.metrics_port, settings.host, app.extensions["metrics"].registry)
     return app

@@ -32,9 +32,8 @@ from handwriting.errors import InvalidBase64
 from handwriting.image import MAX_BYTES, from_base64
 
 IMAGE_TYPES = ("image/png", "image/jpeg", "image/webp", "image/bmp", "image/gif", "image/tiff")
-_SINGLE_BODY_BYTES = MAX_BYTES * 4 // 3 + (64 << 10)  # the largest image as base64, its line breaks and the options
+SINGLE_BODY_BYTES = MAX_BYTES * 4 // 3 + (64 << 10)  # the largest image as base64, its line breaks and the options
 _MOST_FORM_PARTS = 1000
-_MOST_HEARD_OUT = 64 << 20  # bytes of a refused body
 
 Kind = TypeVar("Kind", bound=Struct)
 
@@ -120,7 +119,7 @@ def _composed(text: str) -> str:
 
 def _image_and_options(request: Request, body_kind: type[Struct], options_kind: type[Kind]) -> tuple[bytes, Kind]:
     """The image file and the checked options; `body_kind` is `options_kind` with the image."""
-    request.max_content_length = _SINGLE_BODY_BYTES
+    request.max_content_length = SINGLE_BODY_BYTES
     kind = request.mimetype
     query = values_from_text(options_kind, request.args)
     if kind == "application/json":
@@ -204,11 +203,6 @@ def _check_length(request: Request) -> None:
 
 
 def _too_long(request: Request, came: str) -> ProblemError:
-    """The error for a body that is too long, after it has been heard out, within reason: a client that is still sending
-    sees its connection break, and not the answer."""
-    left = _MOST_HEARD_OUT if (request.content_length or 0) <= _MOST_HEARD_OUT else 0
-    while left > 0 and (part := request.environ["wsgi.input"].read(min(left, 1 << 20))):
-        left -= len(part)
     most = request.max_content_length or 0
     return ProblemError(413, "payload_too_large", f"The body has {came} bytes; at most {most:,} are accepted.")
 
