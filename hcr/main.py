@@ -38,6 +38,35 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="Print the gatew
 _seed = click.option("--seed", type=int, help="The random seed [default: the recipe's].")
 
 
+def _endpoint_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of all that speaks to a Kubeflow endpoint."""
+    host = click.option(
+        "--host",
+        required=True,
+        help="URL of the Kubeflow Pipelines endpoint, such as http://127.0.0.1:8888; a token for it in KFP_TOKEN.",
+    )
+    return host(click.option("--namespace", help="The Kubeflow user's namespace, where the endpoint has several.")(command))
+
+
+def _job_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of all that starts runs."""
+    presets = click.Choice(["default", "quick", "best"])
+    for option in (
+        click.option("--claim", help="The PersistentVolumeClaim with the repository [default: handwriting-repository]."),
+        click.option("--image", help="The image of the steps, best by digest [default: the compiled pipeline's]."),
+        click.option(
+            "--repository", default="/models", show_default=True, help="The repository's folder in that volume's mount."
+        ),
+        _seed,
+        click.option("--preset", default="default", show_default=True, type=presets),
+        click.option("--experiment", default="handwriting", show_default=True),
+        _endpoint_options,
+        click.argument("recipe", default="digits"),
+    ):
+        command = option(command)
+    return command
+
+
 class Cli(click.Group):
     """The command's group, which sends a command to a cluster where `--kube` says so."""
 
@@ -151,29 +180,38 @@ def new_recipe(name: str, data: Path, out: Path | None, force: bool) -> None:
 
 
 @cli.command()
-@click.argument("recipe", default="digits")
-@click.option(
-    "--host",
-    required=True,
-    help="URL of the Kubeflow Pipelines endpoint, such as http://127.0.0.1:8888; a token for it in KFP_TOKEN.",
-)
-@click.option("--experiment", default="handwriting", show_default=True)
-@click.option("--preset", default="default", show_default=True, type=click.Choice(["default", "quick", "best"]))
-@_seed
-@click.option("--repository", default="/models", show_default=True, help="The model repository as the cluster's steps see it.")
-@click.option("--namespace", help="The Kubeflow user's namespace, where the endpoint has several.")
-def submit(
-    recipe: str, host: str, experiment: str, preset: str, seed: int | None, repository: str, namespace: str | None
-) -> None:
-    """Run the pipeline for RECIPE (a name or a .toml file) on a Kubeflow cluster; does not wait for its end."""
-    from pipelines.errors import PipelineError
-    from pipelines.submission import submit as submit_run
+@_job_options
+@click.option("--wait", is_flag=True, help="Wait for the run's end, and fail if it fails.")
+@click.option("--timeout", default=7200, show_default=True, type=click.IntRange(1), help="Seconds that --wait waits.")
+def submit(wait: bool, timeout: int, **options: Any) -> None:
+    """Run the pipeline for RECIPE (a name or a .toml file) on a Kubeflow cluster."""
+    from hcr.kubeflow import submit as run
 
-    try:
-        submission = submit_run(host, recipe, preset, seed, experiment, str(repository), namespace, os.environ.get("KFP_TOKEN"))
-    except PipelineError as error:
-        raise click.ClickException(str(error)) from None
-    click.echo(f"run {submission.run_id} of {recipe}, preset {preset}\n{submission.url}")
+    run(options, timeout if wait else None)
+
+
+@cli.command()
+@_job_options
+@click.option("--cron", required=True, help="When: six fields, seconds first; '0 0 3 * * 1' is Mondays at three.")
+def schedule(cron: str, **options: Any) -> None:
+    """Run the pipeline for RECIPE again and again on a Kubeflow cluster."""
+    from hcr.kubeflow import schedule as run
+
+    run(options, cron)
+
+
+@cli.command()
+@click.argument("run_id", required=False, metavar="[RUN]")
+@_endpoint_options
+@click.option("--experiment", default="handwriting", show_default=True)
+@click.option("--logs", metavar="STEP", help="Print what the run's step wrote: prepare, train, evaluate or publish.")
+def runs(run_id: str | None, experiment: str, logs: str | None, **options: Any) -> None:
+    """List the runs on a Kubeflow cluster, or the steps of RUN."""
+    from hcr.kubeflow import runs as run
+
+    if logs and not run_id:
+        raise click.UsageError("--logs needs a run; hcr runs lists them")
+    run(options, experiment, run_id, logs)
 
 
 @cli.command()

@@ -20,3 +20,33 @@ def test_publish_is_never_cached_and_the_others_are() -> None:
     }
 
     assert caching == {"prepare": True, "train": True, "evaluate": True, "publish": False}
+
+
+def test_each_step_runs_in_our_image_restricted_and_with_its_share_of_the_cluster() -> None:
+    spec, platform = yaml.safe_load_all(COMPILED.read_text())
+    executors = spec["deploymentSpec"]["executors"]
+    settings = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+
+    assert set(executors) == set(settings) == {"exec-prepare", "exec-train", "exec-evaluate", "exec-publish"}
+    for name, executor in executors.items():
+        container = executor["container"]
+        assert container["image"].startswith("handwriting-pipelines:")
+        assert not container["image"].endswith(":latest")
+        assert "kfp.dsl.executor_main" in " ".join(container["command"] + container["args"])
+        assert "pip install" not in " ".join(container["command"])
+        assert {"resourceCpuRequest", "resourceMemoryRequest", "resourceMemoryLimit"} <= set(container["resources"])
+        assert settings[name]["securityContext"] == {"runAsUser": "10001", "runAsGroup": "10001", "runAsNonRoot": True}
+        assert settings[name]["imagePullPolicy"] == "IfNotPresent"
+
+
+def test_publish_alone_mounts_the_repository_and_is_not_tried_again() -> None:
+    spec, platform = yaml.safe_load_all(COMPILED.read_text())
+    settings = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    mounts = {name: executor["pvcMount"] for name, executor in settings.items() if "pvcMount" in executor}
+    retried = {name for name, task in spec["root"]["dag"]["tasks"].items() if task.get("retryPolicy", {}).get("maxRetryCount")}
+
+    assert set(mounts) == {"exec-publish"}
+    assert [(mount["constant"], mount["mountPath"]) for mount in mounts["exec-publish"]] == [
+        ("handwriting-repository", "/models")
+    ]
+    assert retried == {"prepare", "train", "evaluate"}

@@ -21,7 +21,7 @@ from tests.fakes import FakeModelServer
 from tfserving.errors import RepositoryError
 from tfserving.repository import Repository
 
-COMMANDS = ["up", "train", "new-recipe", "submit", "serve", "predict", "read", "evaluate"]
+COMMANDS = ["up", "train", "new-recipe", "submit", "schedule", "runs", "serve", "predict", "read", "evaluate"]
 COMMANDS += ["models", "promote", "rollback", "prune"]
 
 
