@@ -23,8 +23,8 @@ from tfserving.errors import DeadlineExceeded, InvalidResponse, ServerFault, Ser
 
 _LONG_CALL_SECONDS = 0.05
 """A call that takes longer holds the line back no more: another may leave beside it."""
-_MOST_CALLS = 4
-"""Calls of one line at the same time, at most."""
+_MOST_CALLS = 16
+"""Calls of one line at the same time, at most: what hangs on one model server must not hold back what the others can do."""
 
 _MAY_BE_ONE_ITEMS_FAULT = (ServerFault, InvalidResponse)
 """Where a call for several ends so, each calls again for itself: one bad item fails none of its neighbours."""

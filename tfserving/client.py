@@ -1,5 +1,6 @@
 """The client of a model server: TensorFlow Serving, or our development server."""
 
+import copy
 import ipaddress
 import json
 from collections.abc import Callable, Mapping
@@ -20,8 +21,26 @@ PREDICT = "/tensorflow.serving.PredictionService/Predict"
 METADATA = "/tensorflow.serving.PredictionService/GetModelMetadata"
 STATUS = "/tensorflow.serving.ModelService/GetModelStatus"
 
-_SERVICE_CONFIG = {
-    "loadBalancingConfig": [{"round_robin": {}}],
+_SERVICE_CONFIG: dict[str, Any] = {
+    # A server whose calls fail, or hang, gets none for a while; one of several only, and never more than half of them. Calls
+    # that fail on a server that is well, for an unknown version say, are not nearly all of its calls.
+    "loadBalancingConfig": [
+        {
+            "outlier_detection_experimental": {
+                "interval": "1s",
+                "baseEjectionTime": "5s",
+                "maxEjectionTime": "30s",
+                "maxEjectionPercent": 50,
+                "failurePercentageEjection": {
+                    "threshold": 85,
+                    "enforcementPercentage": 100,
+                    "minimumHosts": 2,
+                    "requestVolume": 2,
+                },
+                "childPolicy": [{"round_robin": {}}],
+            }
+        }
+    ],
     "methodConfig": [
         {
             "name": [{}],
@@ -38,8 +57,8 @@ _SERVICE_CONFIG = {
     "retryThrottling": {"maxTokens": 50, "tokenRatio": 0.1},
 }
 _CHANNEL_OPTIONS = [
-    ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
     ("grpc.enable_retries", 1),
+    ("grpc.experimental.enable_hedging", 1),  # what perAttemptRecvTimeout needs; nothing is hedged
     # Found again within a second of its return.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
@@ -93,12 +112,14 @@ class ModelMetadata:
 class ModelClient:
     """Speaks to the model servers behind `address`. Thread-safe; does not survive a fork: make it in the worker.
 
-    `address` is `host:port`, whose every resolved address is used in turn, or several `ip:port` with commas between.
+    `address` is `host:port`, whose every resolved address is used in turn, or several `ip:port` with commas between. A server
+    that says nothing for `attempt_seconds` is asked no more, and the next one is.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, attempt_seconds: float = 2.0) -> None:
         self.address = address
-        self._channel = grpc.insecure_channel(_target(address), options=_CHANNEL_OPTIONS)
+        options = [("grpc.service_config", _service_config(attempt_seconds)), *_CHANNEL_OPTIONS]
+        self._channel = grpc.insecure_channel(_target(address), options=options)
         self._predict = self._method(PREDICT, wire_pb2.PredictResponse)
         self._metadata = self._method(METADATA, wire_pb2.GetModelMetadataResponse)
         self._status = self._method(STATUS, wire_pb2.GetModelStatusResponse)
@@ -171,6 +192,12 @@ class ModelClient:
         return self._channel.unary_unary(
             path, request_serializer=lambda message: message.SerializeToString(), response_deserializer=_decoder(response)
         )
+
+
+def _service_config(attempt_seconds: float) -> str:
+    config = copy.deepcopy(_SERVICE_CONFIG)
+    config["methodConfig"][0]["retryPolicy"]["perAttemptRecvTimeout"] = f"{attempt_seconds:g}s"
+    return json.dumps(config)
 
 
 def _decoder(response: type[Message]) -> Callable[[bytes], Message | None]:

@@ -142,6 +142,14 @@ def test_a_server_that_returns_is_found_again_within_two_seconds(server: FakeMod
     assert time.monotonic() - returned < 2
 
 
+def until_asked(client: ModelClient, server: FakeModelServer) -> None:
+    """Returns once the client uses the server: it connects to several at the same time."""
+    deadline = time.monotonic() + 10
+    while not server.calls_of("Predict"):
+        client.predict("digits", {IMAGES: BLANK}, signature=SIGNATURE)
+        assert time.monotonic() < deadline
+
+
 def test_calls_are_spread_over_several_servers() -> None:
     with FakeModelServer() as one, FakeModelServer() as two, ModelClient(f"{one.address},{two.address}") as client:
         for _ in range(20):
@@ -153,6 +161,39 @@ def test_calls_are_spread_over_several_servers() -> None:
 
         assert one.calls
         assert two.calls
+
+
+def test_a_server_that_hangs_is_passed_over_and_then_left_alone() -> None:
+    with FakeModelServer() as one, FakeModelServer() as other:
+        with ModelClient(f"{one.address},{other.address}", attempt_seconds=0.1) as client:
+            until_asked(client, one)
+            one.delay(60)
+            deadline = time.monotonic() + 60
+            while len(one.calls_of("Predict")) * 20 >= len(other.calls_of("Predict")):
+                client.predict("digits", {IMAGES: BLANK}, signature=SIGNATURE, timeout_seconds=20)
+                assert time.monotonic() < deadline
+            one.stop()
+
+
+def test_a_server_that_dies_under_calls_fails_none_of_them() -> None:
+    with FakeModelServer() as one, FakeModelServer() as other, ModelClient(f"{one.address},{other.address}") as client:
+        until_asked(client, one)
+        one.delay(60)
+        answers: list[int] = []
+
+        def ask() -> None:
+            answers.append(client.predict("digits", {IMAGES: BLANK}, signature=SIGNATURE, timeout_seconds=20).version)
+
+        threads = [threading.Thread(target=ask) for _ in range(8)]
+        asked = len(one.calls_of("Predict"))
+        for thread in threads:
+            thread.start()
+        one.wait_for_calls(asked + 1)
+        one.stop()
+        for thread in threads:
+            thread.join()
+
+    assert answers == [1] * 8
 
 
 def test_one_client_serves_many_threads(server: FakeModelServer, client: ModelClient) -> None:
