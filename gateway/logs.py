@@ -38,6 +38,9 @@ def configure(log_format: str) -> None:
     is_text = log_format == "text" or (log_format == "auto" and sys.stdout.isatty())
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(TextFormatter() if is_text else JsonFormatter())
+    # Nobody prints where a record came from, and finding it out takes longer than writing the line (Python's logging HOWTO).
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = logging.logAsyncioTasks = False
+    logging._srcfile = None
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
 
 

@@ -33,6 +33,7 @@ def main() -> int:
         if problem := _why_not_to_listen(settings.host, getattr(settings, name), variable(name)):
             print(f"gateway: {problem}", file=sys.stderr)
             return 1
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # matrices here are small; its threads would spin beside the requests
     multiprocessing.set_start_method("fork", force=True)
     draining = multiprocessing.Event()
     server = DrainingServer(

@@ -46,6 +46,7 @@ Pixels = NDArray[np.uint8]
 """A greyscale image, upright: uint8, shape (height, width), 0 black, 255 white."""
 
 Image.MAX_IMAGE_PIXELS = None  # our own limits are lower, and their error says more
+warnings.filterwarnings("ignore", module=r"PIL\.")  # what is wrong with an image is its sender's to know
 
 _DATA_URI = re.compile(rb"\s*data:[^,]{0,200},")
 _WHITE_SPACE = b" \t\r\n\f\v"
@@ -61,6 +62,7 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 _SIDEWAYS = (5, 6, 7, 8)
+_MAY_TELL_ORIENTATION = frozenset(("exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"))  # keys of Image.info
 _TRANSPARENT_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
 
 
@@ -77,7 +79,7 @@ class OpenImage:
     def upright_size(self) -> tuple[int, int]:
         """Width and height of the image as it is looked at, before any reduction; known once it is decoded."""
         width, height = self._size
-        return (height, width) if self._image.getexif().get(_ORIENTATION, 1) in _SIDEWAYS else (width, height)
+        return (height, width) if _orientation(self._image) in _SIDEWAYS else (width, height)
 
     def decode(self, longest: int = WORKING_SIZE) -> Pixels:
         """The image in grey, upright, over its paper where it is transparent; a large one reduced towards `longest` pixels.
@@ -87,12 +89,10 @@ class OpenImage:
         """
         image = self._image
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                if image.format == "JPEG":
-                    image.draft("L", _fitting(image.size, longest))
-                image.load()
-                return _reduced(_upright(image, _in_grey(image)), longest)
+            if image.format == "JPEG":
+                image.draft("L", _fitting(image.size, longest))
+            image.load()
+            return _reduced(_upright(image, _in_grey(image)), longest)
         except Exception as error:  # Pillow's parsers raise a dozen kinds on a broken file
             raise UnsupportedImage(f"the {image.format} image is truncated or broken: {error}") from error
 
@@ -139,9 +139,7 @@ def open_image(data: bytes) -> OpenImage:
     if size := _webp_size(data):  # Pillow's WebP parser allocates the canvas as it opens the file
         _check_size("WEBP", *size)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            image = Image.open(io.BytesIO(data), formats=FORMATS)
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
     except Exception as error:  # as in OpenImage.decode
         raise UnsupportedImage(_why_unsupported(data)) from error
     _check_size(image.format or "", image.width, image.height)
@@ -199,8 +197,16 @@ def _in_grey(image: Image.Image) -> Image.Image:
 
 
 def _upright(image: Image.Image, grey: Image.Image) -> Image.Image:
-    turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
+    turn = _TURNS.get(_orientation(image))
     return grey if turn is None else grey.transpose(turn)
+
+
+def _orientation(image: Image.Image) -> int:
+    """The loaded image's EXIF orientation, 1 where it tells none; Pillow's getexif() takes its time to find nothing."""
+    if image.format != "TIFF" and _MAY_TELL_ORIENTATION.isdisjoint(image.info):
+        return 1
+    orientation: int = image.getexif().get(_ORIENTATION, 1)
+    return orientation
 
 
 def _over_paper(image: Image.Image) -> Image.Image:

@@ -1,6 +1,7 @@
 """POST /v1/predict and /v1/predict:batch."""
 
 from flask import Blueprint, Response, g, request
+from flask.globals import request_ctx
 from msgspec import UNSET
 
 from gateway.api.requests import deadline_of, many_images, one_image
@@ -17,8 +18,9 @@ def blueprint(recognizer: Recognizer, settings: Settings) -> Blueprint:
 
     @routes.post("/v1/predict")
     def predict() -> Response:
-        deadline = deadline_of(request, settings)
-        asked = one_image(request, settings)
+        here = request_ctx.request
+        deadline = deadline_of(here, settings)
+        asked = one_image(here, settings)
         answer = recognizer.recognize(asked.file, asked.options, deadline, g.stages)
         _note(answer)
         seen = to_base64(to_png(answer.seen[0])) if asked.wants_input else UNSET
