@@ -263,7 +263,7 @@ class Catalogue:
             return
         self._label_versions[model, label] = version
         if before is not None:
-            self._metrics.version_info.remove(model, str(before), label)
+            self._metrics.version_info.labels(model, str(before), label).set(0)
         self._metrics.version_info.labels(model, str(version), label).set(1)
 
 

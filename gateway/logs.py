@@ -39,7 +39,7 @@ def configure(log_format: str) -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(TextFormatter() if is_text else JsonFormatter())
     # Nobody prints where a record came from, and finding it out takes longer than writing the line (Python's logging HOWTO).
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = logging.logAsyncioTasks = False
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
 

@@ -55,7 +55,8 @@ class Settings:
     models_config: str = _setting(
         "", "the model repository's models.config, where the gateway can read it: its models are listed too, as they come"
     )
-    max_requests: int = _setting(128, "requests at the same time, at most; one more is answered 503", least=1)
+    workers: int = _setting(1, "processes that serve; one for each core that it may use, for the most requests", least=1)
+    max_requests: int = _setting(128, "requests at the same time in each worker, at most; one more is answered 503", least=1)
     request_timeout_seconds: float = _setting(5.0, "a request's whole time where it names none, in seconds", least=0.001)
     max_request_timeout_seconds: float = _setting(30.0, "the longest time that a request may ask for, in seconds", least=0.001)
     max_batch_images: int = _setting(256, "images in one batch request, at most", least=1)
@@ -63,11 +64,15 @@ class Settings:
         256, "images in one call of the model server, at most; with batching on there, not above its max_batch_size", least=1
     )
     max_request_bytes: int = _setting(64 << 20, "bytes of a batch request's body, at most", least=1024)
-    receiving_bytes: int = _setting(256 << 20, "bytes of all bodies that are in memory at one time, at most", least=1024)
+    receiving_bytes: int = _setting(
+        256 << 20, "bytes of all bodies that are in memory at one time, at most, in each worker", least=1024
+    )
     body_timeout_seconds: float = _setting(
         60.0, "seconds in which a body must come, and one more for each 16 KiB of it; longer than a request takes", least=0.001
     )
-    decoding_pixels: int = _setting(80_000_000, "pixels of all images that are being decoded at one time, at most", least=1)
+    decoding_pixels: int = _setting(
+        80_000_000, "pixels of all images that are being decoded at one time, at most, in each worker", least=1
+    )
     feedback_dir: str = _setting("", "folder that POST /v1/feedback stores images in; without one there is no such path")
     feedback_max_bytes: int = _setting(1 << 30, "bytes of feedback that are stored, at most", least=1)
     drain_seconds: float = _setting(

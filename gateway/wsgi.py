@@ -6,9 +6,11 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing.synchronize import Event
+from tempfile import TemporaryDirectory
 from threading import Timer
 from typing import Any
 
@@ -34,6 +36,14 @@ def main() -> int:
             print(f"gateway: {problem}", file=sys.stderr)
             return 1
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # matrices here are small; its threads would spin beside the requests
+    with _metrics_of_several(settings.workers):
+        _serve(settings)
+    return 0
+
+
+def _serve(settings: Settings) -> None:
+    import gateway.app  # noqa: F401  # here, so that the workers share its memory
+
     multiprocessing.set_start_method("fork", force=True)
     draining = multiprocessing.Event()
     server = DrainingServer(
@@ -42,14 +52,25 @@ def main() -> int:
         port=settings.port,
         interface=Interfaces.WSGI,
         http=HTTPModes.http1,
-        workers=1,
+        workers=settings.workers,
         blocking_threads=settings.max_requests + _SPARE_THREADS,
         log_level=LogLevels.error,
         workers_kill_timeout=int(settings.max_request_timeout_seconds) + 1,
     )
     server.configure_drain(draining, settings.drain_seconds)
     server.serve(target_loader=partial(load, settings, draining), wrap_loader=False)
-    return 0
+
+
+@contextmanager
+def _metrics_of_several(workers: int) -> Iterator[None]:
+    """A folder, in memory where that can be, in which several workers keep what they count; see gateway/metrics.py."""
+    if workers == 1:
+        yield
+        return
+    memory = "/dev/shm"  # noqa: S108  # a new folder of our own in it
+    with TemporaryDirectory(prefix="gateway-metrics-", dir=memory if os.access(memory, os.W_OK) else None) as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        yield
 
 
 class DrainingServer(MPServer):  # type: ignore[misc]  # granian has no types for it
@@ -81,7 +102,8 @@ def load(settings: Settings, draining: Event) -> Callable[..., Any]:
     app = create_app(settings, is_draining=draining.is_set)
     app.extensions["bodies"].watch(settings.port)
     if settings.metrics_port:
-        start_http_server(settings.metrics_port, settings.host, app.extensions["metrics"].registry)
+        with suppress(OSError):  # another worker has it, and answers for all
+            start_http_server(settings.metrics_port, settings.host, app.extensions["metrics"].registry)
     return app
 
 

@@ -124,6 +124,24 @@ def test_a_draining_gateway_says_so_and_still_serves(server: FakeModelServer) ->
     assert code == 0
 
 
+def test_several_workers_are_scraped_as_one(server: FakeModelServer) -> None:
+    with gateway(server, GATEWAY_WORKERS="2") as (process, url):
+        for _ in range(30):  # each on a connection of its own, which any worker may take
+            post(url, stroke())
+        with urllib.request.urlopen(f"{url}/metrics", timeout=10) as response:
+            metrics = response.read().decode()
+        workers = children_of(process.pid)
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(20)
+
+    assert code == 0
+    assert len(workers) >= 2
+    assert 'gateway_requests_total{method="POST",route="/v1/predict",status="200"} 30.0' in metrics
+    assert "gateway_requests_in_flight 1.0" in metrics
+    assert 'gateway_request_duration_seconds_count{route="/v1/predict"} 30.0' in metrics
+    assert 'gateway_model_version_info{label="stable",model="digits",version="1"} 1.0' in metrics
+
+
 def test_a_port_that_is_taken_is_told(server: FakeModelServer) -> None:
     with gateway(server) as (_, url):
         environment = {**os.environ, "GATEWAY_PORT": url.rpartition(":")[2]}
