@@ -192,7 +192,7 @@ def running_model_server(command: Sequence[str], address: str, model: str) -> It
 def running_gateway(address: str, name: str = "gateway") -> Iterator[tuple[subprocess.Popen[bytes], int, float]]:
     """The gateway in front of the model server at `address`, its port, and the seconds until it said that it is ready."""
     port = free_port(0)
-    variables = {"GATEWAY_PORT": str(port), "GATEWAY_MODEL_SERVER": address}
+    variables = {"GATEWAY_PORT": str(port), "GATEWAY_MODEL_SERVER": address, "GATEWAY_WORKERS": "2"}
     begun = time.perf_counter()
     with program(name, [sys.executable, "-m", "gateway.wsgi"], variables) as process:
         ready = b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"

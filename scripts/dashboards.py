@@ -71,7 +71,12 @@ MODELS: dict[str, list[Panel]] = {
         (
             "Version of each label",
             "none",
-            [(f"max by (model, label, version) (gateway_model_version_info{{{_NS}}} == 1)", "{{model}} {{label}} = {{version}}")],
+            [
+                (
+                    f"max by (model, label, version) (gateway_model_version_info{{{_NS}}} == 1)",
+                    "{{model}} {{label}} = {{version}}",
+                )
+            ],
         ),
         ("Versions by state", "short", [(f"max by (model, state) (gateway_model_versions{{{_NS}}})", "{{model}} {{state}}")]),
         ("Predictions by version", "ops", [_rate("gateway_predictions_total", "model, version")]),
