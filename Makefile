@@ -4,7 +4,7 @@ HCR := .venv/bin/hcr
 PYTEST := .venv/bin/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check train bench bench-full images render e2e drill-cluster format lock clean setup
+.PHONY: help run test check train bench bench-full drill drill-full images render e2e drill-cluster format lock clean setup
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -29,6 +29,12 @@ train: .venv/installed ## train the default model on this machine and publish it
 
 bench: .venv/installed .bench/installed ## measure the gateway against five other servers, in a quarter of an hour
 	@exec .venv/bin/python -m benchmarks.suite
+
+drill: .venv/installed ## kill, halt, overload and end what serves, and look at the answers; minutes
+	@exec .venv/bin/python -m benchmarks.drills
+
+drill-full: .venv/installed ## the same more often, and half an hour of work; an hour
+	@exec .venv/bin/python -m benchmarks.drills --times 20 --seconds 15 --soak 1800
 
 bench-full: .venv/installed .bench/installed ## the same with all payloads and connections, in an hour
 	@exec .venv/bin/python -m benchmarks.suite --full --seconds 5

@@ -39,6 +39,8 @@ class Outcome:
     seconds: float = 0.0
     latencies: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     """Seconds that each answer with status 200 took which came in that time; in an open loop since its request was due."""
+    refusals: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    """The same of the answers with status 503."""
     errors: Counter[str] = field(default_factory=Counter)
     """What went wrong, warm-up included."""
     sample: list[tuple[int, bytes]] = field(default_factory=list)
@@ -111,6 +113,7 @@ class _Loop:
         self.connections: dict[int, _Connection] = {}
         self._started = self._answered = self._busy = self._refused = 0  # _busy: under way now
         self._latencies: list[float] = []
+        self._refusals: list[float] = []
         self._measures = self._drains = False
         self.outcome = Outcome()
 
@@ -143,7 +146,7 @@ class _Loop:
         outcome.seconds = time.perf_counter() - begun
         outcome.generator_seconds = time.process_time() - used
         outcome.metered = meter() - metered
-        outcome.latencies = np.array(self._latencies)
+        outcome.latencies, outcome.refusals = np.array(self._latencies), np.array(self._refusals)
         self._drain()
         return outcome
 
@@ -229,6 +232,8 @@ class _Loop:
         self._answered += 1
         if answer[9:12] != b"200":
             self.outcome.errors[f"status {answer[9:12].decode('latin-1')}"] += 1
+            if self._measures and answer[9:12] == b"503":
+                self._refusals.append(now - connection.begun)
         else:
             if self._measures:
                 self._latencies.append(now - connection.begun)

@@ -181,18 +181,22 @@ def running_peer(peer: Peer, model: Path, request: bytes) -> Iterator[System]:
 
 
 @contextmanager
-def running_model_server(command: Sequence[str], address: str, model: str) -> Iterator[subprocess.Popen[bytes]]:
+def running_model_server(
+    command: Sequence[str], address: str, model: str, name: str = "model_server"
+) -> Iterator[subprocess.Popen[bytes]]:
     """The model server, with the stable version of the model loaded."""
-    with program("model_server", command, {}) as process, ModelClient(address) as client:
-        wait_until(lambda: client.metadata(model, "stable", timeout_seconds=1).version > 0, process, "model_server")
+    with program(name, command, {}) as process, ModelClient(address) as client:
+        wait_until(lambda: client.metadata(model, "stable", timeout_seconds=1).version > 0, process, name)
         yield process
 
 
 @contextmanager
-def running_gateway(address: str, name: str = "gateway") -> Iterator[tuple[subprocess.Popen[bytes], int, float]]:
+def running_gateway(
+    address: str, name: str = "gateway", **settings: str
+) -> Iterator[tuple[subprocess.Popen[bytes], int, float]]:
     """The gateway in front of the model server at `address`, its port, and the seconds until it said that it is ready."""
     port = free_port(0)
-    variables = {"GATEWAY_PORT": str(port), "GATEWAY_MODEL_SERVER": address, "GATEWAY_WORKERS": "2"}
+    variables = {"GATEWAY_PORT": str(port), "GATEWAY_MODEL_SERVER": address, "GATEWAY_WORKERS": "2", **settings}
     begun = time.perf_counter()
     with program(name, [sys.executable, "-m", "gateway.wsgi"], variables) as process:
         ready = b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"

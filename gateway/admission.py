@@ -20,8 +20,8 @@ _Application = Callable[[_Environment, _StartResponse], Iterable[bytes]]
 class Admission:
     """A WSGI application around another: turns away what is more than `limit` requests at once, in microseconds.
 
-    The paths in `always` are let in whatever the load: what watches over the gateway must not find it deaf. Those in `paths`
-    are counted under their own name, all others under "none".
+    The paths in `always` are let in whatever the load, and wait for no baton: what watches over the gateway must not find it
+    deaf. Those in `paths` are counted under their own name, all others under "none".
     """
 
     def __init__(
@@ -40,8 +40,10 @@ class Admission:
 
     def __call__(self, environment: _Environment, start_response: _StartResponse) -> Iterable[bytes]:
         environment[STARTED] = monotonic()
+        if environment["PATH_INFO"] in self._always:
+            return self._application(environment, start_response)
         with self._lock:
-            is_full = self._inside >= self._limit and environment["PATH_INFO"] not in self._always
+            is_full = self._inside >= self._limit
             self._inside += not is_full
         if is_full:
             return self._refuse(environment, start_response)

@@ -49,7 +49,7 @@ def create_app(
         store = FeedbackStore(Path(settings.feedback_dir), settings.feedback_max_bytes)
         app.register_blueprint(feedback.blueprint(Collector(catalogue, baton, budget, store), settings))
     app.extensions["metrics"] = metrics
-    observe(app, metrics)
+    observe(app, metrics, is_draining)
     app.register_error_handler(Exception, _answer_error)
     protect(app, settings, baton, metrics)
     paths = [rule.rule for rule in app.url_map.iter_rules() if not rule.arguments]

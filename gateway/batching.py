@@ -69,7 +69,7 @@ class Batcher:
     """
 
     def __init__(
-        self, catalogue: Catalogue, baton: Baton, metrics: Metrics, largest_batch: int = 256, most_waiting: int = 4096
+        self, catalogue: Catalogue, baton: Baton, metrics: Metrics, largest_batch: int = 64, most_waiting: int = 4096
     ) -> None:
         self._catalogue = catalogue
         self._baton = baton

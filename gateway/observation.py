@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Callable
 from typing import Any
 
 from flask import Flask, Request, Response, g
@@ -20,8 +21,10 @@ _SANE_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 _QUIET_ROUTES = ("/healthz", "/readyz", "/metrics")
 
 
-def observe(app: Flask, metrics: Metrics) -> None:
+def observe(app: Flask, metrics: Metrics, is_draining: Callable[[], bool]) -> None:
     """Puts `id`, `stages` and `log_fields` into g for every request, and tells of it at its end.
+
+    While the gateway drains, each answer is the last on its connection: the client's next request goes to another gateway.
 
     Flask's `request` and `g` look up the context with each attribute; here, where every request passes, it is looked up once.
     """
@@ -43,6 +46,8 @@ def observe(app: Flask, metrics: Metrics) -> None:
         route = asked.url_rule.rule if asked.url_rule else "none"
         seconds = stages.stop()
         response.headers["X-Request-ID"] = kept.id
+        if is_draining():
+            response.headers["Connection"] = "close"
         metrics.requests_of(route, asked.method, str(response.status_code)).inc()
         metrics.request_seconds_of(route).observe(seconds)
         if stages.are_several:

@@ -61,7 +61,7 @@ class Settings:
     max_request_timeout_seconds: float = _setting(30.0, "the longest time that a request may ask for, in seconds", least=0.001)
     max_batch_images: int = _setting(256, "images in one batch request, at most", least=1)
     max_call_images: int = _setting(
-        256, "images in one call of the model server, at most; with batching on there, not above its max_batch_size", least=1
+        64, "images in one call of the model server, at most; with batching on there, not above its max_batch_size", least=1
     )
     max_request_bytes: int = _setting(64 << 20, "bytes of a batch request's body, at most", least=1024)
     receiving_bytes: int = _setting(

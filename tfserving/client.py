@@ -116,7 +116,7 @@ class ModelClient:
     that says nothing for `attempt_seconds` is asked no more, and the next one is.
     """
 
-    def __init__(self, address: str, attempt_seconds: float = 2.0) -> None:
+    def __init__(self, address: str, attempt_seconds: float = 1.0) -> None:
         self.address = address
         options = [("grpc.service_config", _service_config(attempt_seconds)), *_CHANNEL_OPTIONS]
         self._channel = grpc.insecure_channel(_target(address), options=options)

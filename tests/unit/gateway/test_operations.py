@@ -62,7 +62,9 @@ def test_a_draining_gateway_is_not_ready_but_still_answers(server: FakeModelServ
         client = create_app(Settings(), model_client, is_draining=lambda: True).test_client()
 
         assert client.get("/readyz").get_json()["code"] == "draining"
-        assert client.post("/v1/predict", data=png, content_type="image/png").status_code == 200
+        answer = client.post("/v1/predict", data=png, content_type="image/png")
+    assert answer.status_code == 200
+    assert answer.headers["Connection"] == "close"  # the next request on it would meet a gateway that is gone
 
 
 def test_the_models_are_told_with_versions_labels_and_accuracy(server: FakeModelServer, client: FlaskClient) -> None:
