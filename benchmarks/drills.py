@@ -19,14 +19,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
-from benchmarks.load import Outcome, closed_loop, http_request, open_loop
+from benchmarks.load import Outcome, ask, closed_loop, http_request, open_loop
 from benchmarks.processes import family, memory_mb
 from benchmarks.systems import running_gateway, running_model_server
 from handwriting.image import to_base64
@@ -134,11 +134,11 @@ def one_of_two_hangs(report: Report, port: int, server: Serving, seconds: float)
 def the_only_one_dies(report: Report, port: int, server: Serving) -> None:
     """Kills the only model server, looks at the answers without it, and times the first right one after its return."""
     server.signal(signal.SIGKILL)
-    statuses = Counter(predict(port)[0] for _ in range(50))
+    statuses = Counter(status(port) for _ in range(50))
     report.row("the only model server is killed", "only 503s", str(dict(statuses)), set(statuses) == {503})
     server.start()
     begun = time.monotonic()
-    while predict(port)[0] != 200 and time.monotonic() - begun < 30:
+    while status(port) != 200 and time.monotonic() - begun < 30:
         time.sleep(0.01)
     seconds = time.monotonic() - begun
     report.row("it returns", "a right answer within 2 s", f"{seconds:.2f} s", seconds < 2)
@@ -210,7 +210,10 @@ class Client:
         self.thread.start()
 
     def _run(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+        with closing(http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)) as connection:
+            self._ask_until_the_last(connection)
+
+    def _ask_until_the_last(self, connection: http.client.HTTPConnection) -> None:
         for body in itertools.cycle(bodies()):
             try:
                 connection.request("POST", "/v1/predict", body, {"Content-Type": "application/json"})
@@ -261,13 +264,9 @@ def later(seconds: float, do: Callable[[], None]) -> Iterator[None]:
         timer.join()
 
 
-def predict(port: int) -> tuple[int, str | None]:
-    """Status and prediction of one request."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    connection.request("POST", "/v1/predict", bodies()[0], {"Content-Type": "application/json"})
-    with connection.getresponse() as response:
-        answer = msgspec.json.decode(response.read())
-    return response.status, answer.get("prediction")
+def status(port: int) -> int:
+    """The status of one answer."""
+    return ask(port, requests()[0])[0]
 
 
 def bodies() -> list[bytes]:
