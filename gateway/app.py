@@ -7,7 +7,7 @@ from pathlib import Path
 from flask import Flask, Response, g
 
 from gateway.admission import Admission
-from gateway.api import feedback, models, operations, predict, read
+from gateway.api import feedback, models, operations, page, predict, read
 from gateway.api.requests import SINGLE_BODY_BYTES
 from gateway.api.responses import problem_response
 from gateway.batching import Batcher
@@ -44,6 +44,7 @@ def create_app(
     app.register_blueprint(predict.blueprint(Recognizer(catalogue, batcher, baton, budget, metrics), settings))
     app.register_blueprint(read.blueprint(Reader(catalogue, batcher, baton, budget, metrics), settings))
     app.register_blueprint(models.blueprint(catalogue, settings))
+    app.register_blueprint(page.blueprint())
     app.register_blueprint(operations.blueprint(catalogue, settings, metrics, is_draining))
     if settings.feedback_dir:
         store = FeedbackStore(Path(settings.feedback_dir), settings.feedback_max_bytes)

@@ -58,7 +58,7 @@ gateway) # the gateway's own lock alone; pytest comes from a folder beside it
     .tools/bin/uv pip install --quiet --python .venv-gateway/bin/python --target .venv-gateway/pytest --require-hashes -r requirements/test.txt
     touch .venv-gateway/installed
     ;;
-test-tools) # a fuzzer and a Redis server, beside .venv, which serves users too
+test-tools) # a fuzzer, a Redis server and what drives a browser, beside .venv, which serves users too
     say "setup: $(grep -c '^[a-zA-Z0-9].*==' requirements/test-tools.txt) packages of requirements/test-tools.txt, into .test-tools"
     rm -rf .test-tools
     .tools/bin/uv pip install --quiet --python .venv/bin/python --target .test-tools --require-hashes -r requirements/test-tools.txt

@@ -10,7 +10,6 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,18 +45,6 @@ class House:
         return subprocess.run(
             [*HCR, *arguments], cwd=self.folder, env=_environment(), capture_output=True, text=True, check=False
         )
-
-
-@pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    folder = tmp_path_factory.mktemp("house")
-    write_small_recipe(folder / "digits.toml")
-    running = start(folder, free_port(), "--recipe", "digits.toml")
-    try:
-        wait_until_ready(running)
-        yield running
-    finally:
-        stop(running)
 
 
 def start(folder: Path, port: int, *arguments: str) -> House:

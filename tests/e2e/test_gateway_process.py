@@ -34,8 +34,8 @@ def server() -> Iterator[FakeModelServer]:
 @contextmanager
 def gateway(server: FakeModelServer, **settings: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The process and its URL; ready when the block begins."""
-    port = free_port()
-    environment = {**os.environ, "GATEWAY_PORT": str(port), "GATEWAY_MODEL_SERVER": server.address, **settings}
+    port = settings.get("GATEWAY_PORT", str(free_port()))
+    environment = {**os.environ, "GATEWAY_MODEL_SERVER": server.address, **settings, "GATEWAY_PORT": port}
     command = [sys.executable, "-m", "gateway.wsgi"]
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     url = f"http://127.0.0.1:{port}"

@@ -1,0 +1,177 @@
+// What both pages share: texts, the server, pictures. The gateway serves this file and a page's own ones as one script.
+
+const texts = JSON.parse(document.getElementById("texts").textContent);
+const language = document.documentElement.lang;
+const element = (id) => document.getElementById(id);
+
+/** The text of that name in the page's language, with `values` in its {places}. */
+function say(name, values = {}) {
+  return texts[name].replace(/\{(\w+)\}/g, (_, place) => values[place]);
+}
+
+/** A share as a percentage; never 100 % where it is less. */
+function percent(share) {
+  const digits = { style: "percent", maximumFractionDigits: 1, roundingMode: "trunc" };
+  return new Intl.NumberFormat(language, digits).format(share);
+}
+
+/** A new element with a text and properties. */
+function made(name, text = "", properties = {}) {
+  return Object.assign(document.createElement(name), { textContent: text }, properties);
+}
+
+/** What the server said against a request. */
+class Refusal extends Error {
+  constructor(status, problem) {
+    super(problem.detail);
+    this.status = status;
+    this.code = problem.code;
+  }
+
+  /** The reason in the page's language, where it has a text for it. */
+  get words() {
+    return texts[this.code] ? say(this.code) : say("failed", { detail: this.message });
+  }
+}
+
+let key = "";
+let keyAsked = null;
+
+/** Asks the person for a key, once however many requests wait for it. */
+function askForKey() {
+  keyAsked ??= new Promise((resolve) => {
+    const dialog = element("key");
+    const field = element("key-text");
+    element("key-wrong").textContent = key ? say("key_wrong") : "";
+    dialog.oncancel = (event) => event.preventDefault();
+    dialog.querySelector("form").onsubmit = (event) => {
+      event.preventDefault();
+      key = field.value.trim();
+      field.value = "";
+      dialog.close();
+      keyAsked = null;
+      resolve();
+    };
+    dialog.showModal();
+    field.focus();
+  });
+  return keyAsked;
+}
+
+/** One request: status, Retry-After in seconds, and JSON; status 0 where nothing answers. */
+function send(method, path, body, type, { signal, onProgress }) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    const stop = () => request.abort();
+    request.open(method, path);
+    request.setRequestHeader("Accept", "application/json");
+    if (type) request.setRequestHeader("Content-Type", type);
+    if (key) request.setRequestHeader("Authorization", `Bearer ${key}`);
+    if (onProgress) request.upload.onprogress = (event) => onProgress(event.loaded / event.total);
+    request.onabort = () => reject(new DOMException("", "AbortError"));
+    request.onloadend = () => {
+      signal?.removeEventListener("abort", stop);
+      let answer = {};
+      try {
+        answer = JSON.parse(request.responseText);
+      } catch {} // a proxy's page, say
+      resolve({ status: request.status, wait: Number(request.getResponseHeader("Retry-After")) || 1, answer });
+    };
+    signal?.addEventListener("abort", stop);
+    request.send(body);
+  });
+}
+
+/** Waits, less long if the network comes back meanwhile. */
+function pause(seconds, signal) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, seconds * 1000);
+    addEventListener("online", resolve, { once: true });
+    signal?.addEventListener("abort", () => {
+      clearTimeout(timer);
+      reject(new DOMException("", "AbortError"));
+    });
+  });
+}
+
+/**
+ * The server's answer; `body` may be a function that gives the body of each try. Goes on by itself where no server answers or it is busy, and tells `onWait` why and for how many
+ * seconds; asks for a key where one is needed. Throws a Refusal, or AbortError once `signal` says so.
+ */
+async function ask(method, path, body = null, type = "", options = {}) {
+  for (let tries = 0; ; tries++) {
+    const content = typeof body === "function" ? await body() : body;
+    const { status, wait, answer } = await send(method, path, content, type, options);
+    options.signal?.throwIfAborted();
+    if (status >= 200 && status < 300) return answer;
+    if (status === 401) {
+      await askForKey();
+    } else if (status === 0 || [429, 502, 503, 504].includes(status)) {
+      const seconds = status === 0 ? Math.min(0.5 * 2 ** tries, 5) : wait;
+      options.onWait?.(status === 0 ? "offline" : "busy", seconds);
+      await pause(seconds, options.signal);
+    } else {
+      throw new Refusal(status, answer);
+    }
+  }
+}
+
+const LONGEST = 2048; // pixels of a picture's longer side: what the server reads with
+const SMALL = 1 << 20; // bytes of a file that is sent as it is
+
+/** A picture file: what to send of it, its type, and a canvas with its pixels, null where the browser cannot show it. */
+async function openPicture(file) {
+  let bitmap;
+  try {
+    bitmap = await createImageBitmap(file);
+  } catch {
+    return { body: file, type: file.type || "image/tiff", canvas: null };
+  }
+  const scale = Math.min(1, LONGEST / Math.max(bitmap.width, bitmap.height));
+  const canvas = made("canvas");
+  canvas.width = Math.max(1, Math.round(bitmap.width * scale));
+  canvas.height = Math.max(1, Math.round(bitmap.height * scale));
+  const pen = canvas.getContext("2d");
+  pen.imageSmoothingQuality = "high";
+  pen.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+  bitmap.close();
+  if (scale === 1 && file.size <= SMALL && /^image\/(png|jpeg)$/.test(file.type)) return { body: file, type: file.type, canvas };
+  const type = file.type === "image/jpeg" ? "image/jpeg" : "image/webp"; // which keeps what is transparent
+  const body = await new Promise((resolve) => canvas.toBlob(resolve, type, 0.92));
+  return { body, type: body.type, canvas };
+}
+
+/** How bright a canvas is on average, 0 to 255. */
+function brightness(canvas) {
+  const small = made("canvas", "", { width: 16, height: 16 });
+  const pen = small.getContext("2d");
+  pen.drawImage(canvas, 0, 0, 16, 16);
+  const values = pen.getImageData(0, 0, 16, 16).data;
+  let sum = 0;
+  for (let at = 0; at < values.length; at += 4) sum += values[at] + values[at + 1] + values[at + 2];
+  return sum / (3 * 256);
+}
+
+/** A canvas as the base64 of a PNG. */
+function asBase64(canvas) {
+  return canvas.toDataURL("image/png").split(",")[1];
+}
+
+/** Takes the first picture that is dropped anywhere or pasted; `over` is marked while one is dragged. */
+function takePictures(over, take) {
+  const pictureOf = (transfer) => [...(transfer?.files ?? [])].filter((file) => file.type.startsWith("image/"));
+  addEventListener("dragover", (event) => {
+    event.preventDefault();
+    over.classList.add("over");
+  });
+  addEventListener("dragleave", () => over.classList.remove("over"));
+  addEventListener("drop", (event) => {
+    event.preventDefault();
+    over.classList.remove("over");
+    if (event.dataTransfer.files.length) take([...event.dataTransfer.files]);
+  });
+  addEventListener("paste", (event) => {
+    const files = pictureOf(event.clipboardData);
+    if (files.length) take(files);
+  });
+}
