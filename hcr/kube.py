@@ -44,11 +44,16 @@ def _job(template: dict[str, Any], arguments: list[str]) -> dict[str, Any]:
     made = template["spec"]["jobTemplate"]
     (container,) = made["spec"]["template"]["spec"]["containers"]
     container["args"] = arguments
-    name = f"{template['metadata']['name']}-{arguments[0]}-"
+    described = template["metadata"]
+    owner = {"apiVersion": "batch/v1", "kind": "CronJob", "name": described["name"], "uid": described["uid"]}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"generateName": name, "labels": made["metadata"].get("labels", {})},
+        "metadata": {
+            "generateName": f"{described['name']}-{arguments[0]}-",
+            "labels": made["metadata"].get("labels", {}),
+            "ownerReferences": [owner],  # it goes with the release
+        },
         "spec": made["spec"],
     }
 

@@ -9,9 +9,15 @@ tag=$(sed -n 's/^version = "\([^"]*\)".*/\1/p' pyproject.toml)
 export PATH=$PATH:$PWD/.venv-chart/bin HCR_CLUSTER_TESTS=1
 
 if [ -n "${KUBECONFIG:-}" ]; then
-    load=${LOAD_IMAGE:-true}
+    load() { for image; do ${LOAD_IMAGE:-true} "$image"; done; }
 elif [ -x "$shared/up" ] && [ "$(id -u)" = 0 ]; then
-    load=$shared/load-image
+    load() { # all in one archive, as their layers are mostly the same
+        local archive
+        archive=$(mktemp --suffix=.tar)
+        docker save -o "$archive" "$@"
+        "$shared/load-image" "$archive" >/dev/null
+        rm "$archive"
+    }
     "$shared/build"
     trap '"$shared/down" --docker' EXIT # whatever happens from here on
     trap 'exit 130' INT TERM
@@ -24,7 +30,5 @@ else
 fi
 scripts/images.sh
 docker build --quiet -f tests/cluster/prometheus.Dockerfile -t "handwriting-test-prometheus:$tag" tests/cluster >/dev/null
-for image in gateway pipelines model-server test-prometheus; do
-    $load "handwriting-$image:$tag"
-done
+load "handwriting-gateway:$tag" "handwriting-pipelines:$tag" "handwriting-model-server:$tag" "handwriting-test-prometheus:$tag"
 "$@"

@@ -66,6 +66,8 @@ _CHANNEL_OPTIONS = [
     # Also sets TCP_USER_TIMEOUT to the second: a peer that vanished without a word is given up after it.
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 5_000),
+    # A model server closes each connection after a while; who then looks for the others must not be told to wait half a minute.
+    ("grpc.dns_min_time_between_resolutions_ms", 5_000),
     ("grpc.max_receive_message_length", 64 << 20),
     ("grpc.max_send_message_length", 64 << 20),
     ("grpc.use_local_subchannel_pool", 1),

@@ -5,8 +5,10 @@ import subprocess
 from typing import Any
 
 import pytest
+import yaml
 
-from tests.cluster.conftest import CHART, ROOT, VALUES, Namespace, eventually, sh
+from tests.cluster import launcher
+from tests.cluster.conftest import CHART, ROOT, TAG, VALUES, Namespace, eventually, sh
 
 NAMESPACE = "handwriting-e2e"
 HCR = str(ROOT / ".venv" / "bin" / "hcr")
@@ -54,10 +56,10 @@ def test_digits_are_recognised_through_the_service(namespace: Namespace) -> None
 
 
 def test_a_prometheus_scrapes_every_pod_and_takes_the_rules(namespace: Namespace) -> None:
-    from tests.cluster.conftest import TAG
-
-    text = (ROOT / "tests" / "cluster" / "prometheus.yaml").read_text().replace("TAG", TAG)
-    namespace.kubectl("apply", "-f", "-", given=text)
+    configmap, pod = yaml.safe_load_all((ROOT / "tests" / "cluster" / "prometheus.yaml").read_text().replace("TAG", TAG))
+    for component in ("gateway", "serving"):
+        configmap["data"][f"{component}.json"] = json.dumps(scraped(namespace, component))
+    namespace.kubectl("apply", "-f", "-", given=yaml.safe_dump_all([configmap, pod]))
     namespace.kubectl("wait", "--for=condition=Ready", "pod/prometheus", "--timeout=90s")
 
     def ask(path: str) -> Any:
@@ -80,11 +82,25 @@ def test_a_prometheus_scrapes_every_pod_and_takes_the_rules(namespace: Namespace
     namespace.kubectl("delete", "pod", "prometheus", "--grace-period=1")
 
 
+def scraped(namespace: Namespace, component: str) -> list[dict[str, Any]]:
+    """The component's targets, as a Prometheus that goes by annotations finds them."""
+    found = []
+    for item in namespace.get("pods", "-l", f"app.kubernetes.io/component={component}")["items"]:
+        annotations = item["metadata"]["annotations"]
+        assert annotations["prometheus.io/scrape"] == "true"
+        assert (
+            annotations["prometheus.io/path"] == {"gateway": "/metrics", "serving": "/monitoring/prometheus/metrics"}[component]
+        )
+        address = f"{item['status']['podIP']}:{annotations['prometheus.io/port']}"
+        found.append({"targets": [address], "labels": {"namespace": namespace.name, "pod": item["metadata"]["name"]}})
+    return found
+
+
 def test_nobody_but_the_gateway_reaches_a_model_server(namespace: Namespace) -> None:
     command = ("python", "-c", REACHES_A_MODEL_SERVER)
 
     for labels in ({}, TEST):
-        with pytest.raises(AssertionError, match=r"[Tt]imed? ?out|refused|resolution"):
+        with pytest.raises(AssertionError, match=r"[Tt]imed? ?out|refused|resolution|unreachable|not permitted"):
             namespace.run("stranger", "gateway", *command, labels=labels)
     gateway = namespace.pods("gateway")[0]
     assert "connected" in namespace.kubectl("exec", gateway, "--", *command)
@@ -129,6 +145,23 @@ def test_versions_are_released_where_the_volume_is(namespace: Namespace) -> None
     assert "stable" in hcr("models")
 
 
+def test_the_pipeline_s_steps_run_as_kubeflow_s_launcher_starts_them(namespace: Namespace) -> None:
+    recipe = (ROOT / "tests" / "cluster" / "small.toml").read_text()
+    parameters = {"recipe": recipe, "preset": "default", "seed": -1, "repository": "/models", "cache_dir": "/tmp/hcr/data"}
+    labels = {"handwriting/repository": "handwriting-repository"}
+
+    for step in ("prepare", "train", "evaluate", "publish"):
+        namespace.run(f"step-{step}", "pipelines", *launcher.command(step, parameters), labels=labels, mounts=True)
+
+    assert set(launcher.STEPS) == {"prepare", "train", "evaluate", "publish"}
+    assert launcher.mounts_the_repository("publish")
+    folder = launcher.ARTIFACTS
+    read = f"cat {folder}/publish/outcome {folder}/evaluate/executor_output.json; rm -r {folder}"
+    outcome, _, metrics = namespace.run("outcome", "gateway", "sh", "-c", read, labels=labels, mounts=True).partition("}")
+    assert json.loads(outcome + "}") == {"version": 1}
+    assert '"accuracy"' in metrics
+
+
 def test_an_upgrade_rolls_the_gateway_and_a_rollback_brings_it_back(namespace: Namespace) -> None:
     arguments = ("upgrade", "handwriting", str(CHART), "-f", str(VALUES), "--wait", "--timeout", "5m")
     namespace.helm(*arguments, "--set", "gateway.settings.max_batch_images=9")
@@ -147,8 +180,11 @@ def test_an_upgrade_rolls_the_gateway_and_a_rollback_brings_it_back(namespace: N
 
 def test_the_models_outlive_an_uninstallation_and_are_used_by_the_next_release(namespace: Namespace) -> None:
     namespace.helm("uninstall", "handwriting", "--wait", "--timeout", "3m")
-    left = {item["kind"] for item in namespace.get("all,pvc,networkpolicy,pdb,hpa,cronjob")["items"]}
-    assert left == {"PersistentVolumeClaim"}
+
+    def left() -> set[str]:
+        return {item["kind"] for item in namespace.get("all,pvc,networkpolicy,pdb,hpa")["items"]}
+
+    eventually(lambda: left() == {"PersistentVolumeClaim"}, 60, "all to go but the claim")
 
     namespace.helm(
         "install", "handwriting", str(CHART), "-f", str(VALUES), "--set", "bootstrap.enabled=false", "--wait", "--timeout", "4m"

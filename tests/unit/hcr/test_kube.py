@@ -23,7 +23,7 @@ esac
 def template(release: str) -> dict[str, Any]:
     container = {"name": "release", "image": "handwriting-gateway:1", "command": ["hcr"], "args": ["models"]}
     return {
-        "metadata": {"name": f"{release}-release", "labels": {"app.kubernetes.io/instance": release}},
+        "metadata": {"name": f"{release}-release", "uid": "u-1", "labels": {"app.kubernetes.io/instance": release}},
         "spec": {
             "suspend": True,
             "jobTemplate": {
@@ -77,7 +77,9 @@ def test_a_promotion_runs_as_a_job_from_the_release_s_template(cluster: Cluster)
     assert (result.exit_code, result.output) == (0, "stable of digits is version 2 now\n")
     (container,) = cluster.job["spec"]["template"]["spec"]["containers"]
     assert (container["command"], container["args"]) == (["hcr"], ["promote", "digits", "2", "--timeout", "9"])
-    assert cluster.job["metadata"] == {"generateName": "handwriting-release-promote-", "labels": {"a": "b"}}
+    assert cluster.job["metadata"]["generateName"] == "handwriting-release-promote-"
+    assert cluster.job["metadata"]["labels"] == {"a": "b"}
+    assert [(owner["kind"], owner["uid"]) for owner in cluster.job["metadata"]["ownerReferences"]] == [("CronJob", "u-1")]
     assert all(line.startswith("--namespace ns ") for line in cluster.asked)
 
 
