@@ -185,7 +185,8 @@ def running_model_server(
     command: Sequence[str], address: str, model: str, name: str = "model_server"
 ) -> Iterator[subprocess.Popen[bytes]]:
     """The model server, with the stable version of the model loaded."""
-    with program(name, command, {}) as process, ModelClient(address) as client:
+    variables = {"TF_ENABLE_ONEDNN_OPTS": "1"}  # as the peers and TensorFlow Serving have it
+    with program(name, command, variables) as process, ModelClient(address) as client:
         wait_until(lambda: client.metadata(model, "stable", timeout_seconds=1).version > 0, process, name)
         yield process
 
