@@ -132,7 +132,9 @@ def rank(scores: NDArray[np.float32], classes: Classes, top_k: int | None, chose
     """The most probable class of one image, or the one with the index `chosen`; `scores` has shape (K,). All probabilities in
     the order of the classes, or the `top_k` largest, largest first."""
     best = int(scores.argmax()) if chosen is None else chosen
-    confidence = round(float(scores[best]), 6)
-    shown = range(len(scores)) if top_k is None else np.argsort(-scores, kind="stable")[:top_k].tolist()
-    probabilities = {classes.labels[index]: round(float(scores[index]), 6) for index in shown}
-    return Recognition(classes.labels[best], confidence, probabilities, confidence < classes.thresholds[best])
+    rounded = [round(score, 6) for score in scores.tolist()]
+    if top_k is None:
+        probabilities = dict(zip(classes.labels, rounded, strict=True))
+    else:
+        probabilities = {classes.labels[index]: rounded[index] for index in np.argsort(-scores, kind="stable")[:top_k].tolist()}
+    return Recognition(classes.labels[best], rounded[best], probabilities, rounded[best] < classes.thresholds[best])
