@@ -5,6 +5,7 @@ ImageError
 ├── ImageTooLarge      more bytes or pixels than are accepted
 ├── UnsupportedImage   not an image, of a format that is not accepted, or truncated
 ├── TooManyCharacters  more of them on a field than are read at once
+├── FormNotFound       the form of a layout is not on it
 └── NoInk              nothing on it to recognise
 """
 
@@ -27,6 +28,10 @@ class UnsupportedImage(ImageError):
 
 class TooManyCharacters(ImageError):
     """The field holds more than is read at once."""
+
+
+class FormNotFound(ImageError):
+    """The form of a layout is not on the image."""
 
 
 class NoInk(ImageError):
