@@ -7,8 +7,8 @@ from pathlib import Path
 from flask import Flask, Response, g
 
 from gateway.admission import Admission
-from gateway.api import feedback, models, operations, page, predict, read
-from gateway.api.requests import SINGLE_BODY_BYTES
+from gateway.api import feedback, forms, models, operations, page, predict, read
+from gateway.api.requests import FORM_BODY_BYTES
 from gateway.api.responses import problem_response
 from gateway.batching import Batcher
 from gateway.bodies import Bodies
@@ -16,6 +16,7 @@ from gateway.budget import Baton, PixelBudget
 from gateway.catalogue import Catalogue
 from gateway.errors import to_problem
 from gateway.feedback import Collector, FeedbackStore
+from gateway.forms import FormReader
 from gateway.metrics import Metrics
 from gateway.observation import observe
 from gateway.reader import Reader
@@ -42,7 +43,9 @@ def create_app(
     batcher = Batcher(catalogue, baton, metrics, settings.max_call_images)
     budget = PixelBudget(settings.decoding_pixels)
     app.register_blueprint(predict.blueprint(Recognizer(catalogue, batcher, baton, budget, metrics), settings))
-    app.register_blueprint(read.blueprint(Reader(catalogue, batcher, baton, budget, metrics), settings))
+    reader = Reader(catalogue, batcher, baton, budget, metrics)
+    app.register_blueprint(read.blueprint(reader, settings))
+    app.register_blueprint(forms.blueprint(FormReader(reader, baton), settings))
     app.register_blueprint(models.blueprint(catalogue, settings))
     app.register_blueprint(page.blueprint())
     app.register_blueprint(operations.blueprint(catalogue, settings, metrics, is_draining))
@@ -56,7 +59,7 @@ def create_app(
     paths = [rule.rule for rule in app.url_map.iter_rules() if not rule.arguments]
     admission = Admission(app.wsgi_app, baton, metrics, settings.max_requests, _ALWAYS_ADMITTED, paths)
     bodies = Bodies(
-        admission, max(SINGLE_BODY_BYTES, settings.max_request_bytes), settings.receiving_bytes, settings.body_timeout_seconds
+        admission, max(FORM_BODY_BYTES, settings.max_request_bytes), settings.receiving_bytes, settings.body_timeout_seconds
     )
     app.extensions["bodies"] = bodies
     app.wsgi_app = with_security_headers(bodies)  # type: ignore[assignment, method-assign]  # as Flask's documentation advises

@@ -10,7 +10,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, Reque
 from gateway.budget import Overloaded
 from gateway.feedback import FeedbackFull, FeedbackUnavailable, UnknownLabel
 from gateway.reader import UnknownPattern
-from handwriting.errors import ImageTooLarge, InvalidBase64, NoInk, TooManyCharacters, UnsupportedImage
+from handwriting.errors import FormNotFound, ImageTooLarge, InvalidBase64, NoInk, TooManyCharacters, UnsupportedImage
 from tfserving.errors import (
     ContractMismatch,
     DeadlineExceeded,
@@ -40,6 +40,7 @@ TITLES = {
     "too_many_characters": "The field holds too much",
     "unsupported_media_type": "The content type is not accepted",
     "unsupported_image": "The image cannot be read",
+    "form_not_found": "The form is not on the image",
     "no_ink": "There is nothing on the image",
     "rate_limited": "Too many requests came",
     "overloaded": "The gateway has more work than it can do",
@@ -88,6 +89,7 @@ _MEANINGS: tuple[tuple[type[Exception], int, str], ...] = (
     (ImageTooLarge, 413, "image_too_large"),
     (TooManyCharacters, 413, "too_many_characters"),
     (UnsupportedImage, 415, "unsupported_image"),
+    (FormNotFound, 422, "form_not_found"),
     (NoInk, 422, "no_ink"),
     (Overloaded, 503, "overloaded"),
     (UnknownModel, 404, "unknown_model"),

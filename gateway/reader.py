@@ -94,9 +94,19 @@ class Reader:
             UnknownPattern: the version that answered carries no pattern of the name.
             ServingError: no believable answer came from a model server in time.
         """
-        common = options.common
         deadline.remaining()
-        pixels, scale = self._decode(file)
+        pixels, scale = self.decode(file)
+        return self.read_pixels(pixels, scale, options, deadline, stages)
+
+    def read_pixels(
+        self, pixels: Pixels, scale: tuple[float, float], options: FieldOptions, deadline: Deadline, stages: Stages
+    ) -> FieldAnswer:
+        """The text of a field that is decoded already, as `decode` does it.
+
+        Raises:
+            as `read`.
+        """
+        common = options.common
         stages.enter("predict")
         with self._baton.passed_on():
             asked = self._catalogue.resolve(common.model, common.version, deadline)
@@ -146,8 +156,13 @@ class Reader:
         except InvalidPattern as error:
             raise ContractMismatch(f"model {model} version {version}, pattern {options.pattern_name}: {error}") from error
 
-    def _decode(self, file: bytes) -> tuple[Pixels, tuple[float, float]]:
-        """The pixels, and how many of the original's each of them is wide and high."""
+    def decode(self, file: bytes) -> tuple[Pixels, tuple[float, float]]:
+        """The pixels, and how many of the original's each of them is wide and high.
+
+        Raises:
+            ImageError: the image cannot be read.
+            Overloaded: there is no memory to decode it now.
+        """
         opened = image.open_image(file)
         try:
             with self._baton.passed_on_for(opened.pixel_count), self._budget.reserved(opened.pixel_count):

@@ -118,4 +118,6 @@ def _refined(reference: Pixels, scan: Pixels, matrix: Matrix, size: int, blur: i
 
 
 def _not_found(alike: float) -> FormNotFound:
-    return FormNotFound(f"the image does not look like the layout's form: {alike:.2f} alike, at least {_LEAST_ALIKE} is expected")
+    return FormNotFound(
+        f"the image does not look like the layout's form: {alike:.2f} alike, at least {_LEAST_ALIKE} is expected"
+    )

@@ -14,6 +14,7 @@ from gateway.api.schemas import (
     CharacterOptions,
     FeedbackBody,
     FeedbackOptions,
+    FormBody,
     PredictBody,
     PredictOptions,
     ReadBody,
@@ -24,6 +25,7 @@ from gateway.api.validation import checked, invalid, kind_of, parsed_pattern, pa
 from gateway.budget import Deadline
 from gateway.errors import ProblemError
 from gateway.feedback import Feedback
+from gateway.forms import Layout, LayoutField
 from gateway.reader import FieldOptions
 from gateway.recognizer import Options
 from gateway.settings import Settings
@@ -33,6 +35,7 @@ from handwriting.image import MAX_BYTES, from_base64
 
 IMAGE_TYPES = ("image/png", "image/jpeg", "image/webp", "image/bmp", "image/gif", "image/tiff")
 SINGLE_BODY_BYTES = MAX_BYTES * 4 // 3 + (64 << 10)  # the largest image as base64, its line breaks and the options
+FORM_BODY_BYTES = SINGLE_BODY_BYTES + (4 << 20)  # with the layout's reference
 _MOST_FORM_PARTS = 1000
 
 Kind = TypeVar("Kind", bound=Struct)
@@ -92,6 +95,27 @@ def one_field(request: Request, settings: Settings) -> OneField:
         ProblemError, InvalidBase64: the request is not as the API describes it.
     """
     file, values = _image_and_options(request, ReadBody, ReadOptions)
+    return OneField(file, _field_options(values, settings))
+
+
+def one_form(request: Request, settings: Settings) -> tuple[bytes, Layout]:
+    """The scan of a form, and its layout.
+
+    Raises:
+        ProblemError, InvalidBase64: the request is not as the API describes it.
+    """
+    request.max_content_length = FORM_BODY_BYTES
+    if request.mimetype != "application/json":
+        raise _unsupported(request, ("application/json",))
+    body = checked(FormBody, {**values_from_text(FormBody, request.args), **_json_object(request)})
+    names = [field.name for field in body.layout.fields]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise invalid([("/layout", f"Two fields are called {twice[0]!r}; each has a name of its own.")])
+    fields = tuple(LayoutField(field.name, field.box, _field_options(field, settings)) for field in body.layout.fields)
+    return from_base64(body.image), Layout(from_base64(body.layout.reference), fields)
+
+
+def _field_options(values: ReadOptions, settings: Settings) -> FieldOptions:
     pattern, name = None, None
     if values.pattern and values.pattern.startswith("@"):
         name = pattern_name(values.pattern)
@@ -99,7 +123,7 @@ def one_field(request: Request, settings: Settings) -> OneField:
         pattern = parsed_pattern(_composed(values.pattern))
     charset = _composed(values.charset) if values.charset else None
     constraint = Constraint(values.length or None, charset, pattern, values.check or None)
-    return OneField(file, FieldOptions(_options(values, settings), constraint, values.max_candidates, name))
+    return FieldOptions(_options(values, settings), constraint, values.max_candidates, name)
 
 
 def one_feedback(request: Request, settings: Settings) -> Feedback:

@@ -99,6 +99,35 @@ class ReadBody(ReadOptions, kw_only=True, forbid_unknown_fields=True, frozen=Tru
     image: Base64
 
 
+Side = Annotated[float, Meta(ge=0, le=100_000)]
+
+
+class FormField(ReadOptions, kw_only=True, forbid_unknown_fields=True, frozen=True):
+    """A field of a form, and how to read it."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=100, description="the field's name")]
+    box: Annotated[
+        tuple[Side, Side, Annotated[float, Meta(ge=1, le=100_000)], Annotated[float, Meta(ge=1, le=100_000)]],
+        Meta(description="x, y, width and height, in pixels of the reference"),
+    ]
+
+
+class Layout(Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
+    """A form: a picture of it, and its fields."""
+
+    reference: Base64
+    fields: Annotated[list[FormField], Meta(min_length=1, max_length=100)]
+
+
+class FormBody(Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
+    """A scan of a form, and its layout."""
+
+    image: Base64
+    layout: Annotated[
+        Layout, Meta(description="a layout: an object with `reference`, and `fields`, each with `name` and `box`,")
+    ]
+
+
 class FeedbackBody(FeedbackOptions, kw_only=True, forbid_unknown_fields=True, frozen=True):
     """An image and the class that it shows."""
 
@@ -218,6 +247,30 @@ class FieldReading(Answered, kw_only=True, frozen=True):
     lines: list[Line]
     candidates: list[Candidate]
     satisfies: bool | UnsetType = UNSET
+
+
+Point = tuple[int, int]
+
+
+class FilledField(Struct, kw_only=True, frozen=True):
+    """What a field says; nothing where nothing is written in it."""
+
+    name: str
+    text: str
+    blank: bool
+    corners: Annotated[list[Point], Meta(description="clockwise from the upper left, in pixels of the upright original scan")]
+    model: ModelVersion | UnsetType = UNSET
+    confidence: Probability | UnsetType = UNSET
+    rejected: Annotated[bool, Meta(description="whether one of its characters is")] | UnsetType = UNSET
+    satisfies: bool | UnsetType = UNSET
+    candidates: list[Candidate] | UnsetType = UNSET
+
+
+class FormReading(Struct, kw_only=True, frozen=True):
+    """The answer about a form."""
+
+    id: Annotated[str, Meta(description="the request's id, also in the header X-Request-ID")]
+    fields: list[FilledField]
 
 
 class FeedbackReceipt(Answered, kw_only=True, frozen=True):
