@@ -279,13 +279,28 @@ def predict(
 @click.option("--charset", help="The characters that may occur, such as 0123456789.")
 @click.option("--check", type=click.Choice(["luhn", "mod97", "mod11"]), help="The check digits that the text carries.")
 @click.option("--candidates", type=click.IntRange(1, 50), help="How many readings to give [default: 5].")
+@click.option(
+    "--fields",
+    "layout",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Read forms with this layout, a JSON file that says how each field is read; prints CSV, a row for each page.",
+)
 @_as_json
 @_url
+@click.pass_context
 def read(
-    files: tuple[Path, ...], model: str | None, model_version: str | None, polarity: str, length: int | None,
-    pattern: str | None, charset: str | None, check: str | None, candidates: int | None, as_json: bool, url: str | None,
+    context: click.Context, files: tuple[Path, ...], model: str | None, model_version: str | None, polarity: str,
+    length: int | None, pattern: str | None, charset: str | None, check: str | None, candidates: int | None,
+    layout: Path | None, as_json: bool, url: str | None,
 ) -> None:  # fmt: skip
-    """Read the line or field of characters on each of FILES; a character in [brackets] is one that the model rejects."""
+    """Read the line or field of characters on each of FILES; a character in [brackets] is one that the model rejects.
+
+    With --fields, read the forms on FILES, images, PDFs and TIFFs of many pages. A run that was interrupted goes on where it
+    was when the same command is given again.
+    """
+    if layout:
+        _read_forms(context, files, layout, url or state.gateway_url())
+        return
     wanted = {
         "model": model, "version": _number_or_label(model_version), "polarity": polarity, "length": length,
         "pattern": pattern, "charset": charset, "check": check, "max_candidates": candidates,
@@ -393,6 +408,22 @@ def prune(model: str, keep: int, repository: Path) -> None:
     """Delete old versions of MODEL; never one that is served."""
     gone = Repository(repository).prune(model, keep)
     click.echo(f"deleted of {model}: {', '.join(map(str, gone))}" if gone else f"nothing of {model} to delete")
+
+
+def _read_forms(context: click.Context, files: tuple[Path, ...], layout: Path, url: str) -> None:
+    """Prints the forms' fields as CSV, and fails in the end if a page could not be read."""
+    from hcr.forms import read_forms
+
+    given = [
+        name
+        for name in ("model", "model_version", "polarity", "length", "pattern", "charset", "check", "candidates", "as_json")
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+    ]
+    if given:
+        option = {"model_version": "version", "as_json": "json"}.get(given[0], given[0])
+        raise click.UsageError(f"--{option} does not go with --fields: the layout says how each field is read")
+    if not read_forms(files, layout, url):
+        sys.exit(1)
 
 
 def _ask_about(
