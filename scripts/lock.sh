@@ -21,6 +21,6 @@ shared=$(mktemp)
 trap 'rm -f "$shared"' EXIT
 grep -E '^(numpy|opencv-python-headless|pillow|tensorflow|tensorflow-cpu)==' requirements/dev.txt | sed 's/ *\\$//' >"$shared"
 for peer in benchmarks/peers/*/requirements.in; do
-    compile "../${peer%.in}.txt" "$peer" -c "$shared"
+    compile "../${peer%.in}.txt" "$peer" -c "$shared" --no-annotate
 done
 .venv/bin/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. tfserving/wire.proto
