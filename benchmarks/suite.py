@@ -303,7 +303,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m benchmarks.suite", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--full", action="store_true", help="all payloads and numbers of connections")
     parser.add_argument("--rounds", type=int, default=5, help="of each measurement (default: 5)")
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement, beside its warm-up (default: 2)")
+    parser.add_argument("--seconds", type=float, default=1.5, help="of each measurement, beside its warm-up (default: 1.5)")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent, help="folder for results.* (default: this one)")
     names = [peer.name for peer in PEERS]
     parser.add_argument("--peers", nargs="*", choices=names, default=names, help="those to compare with (default: all)")
