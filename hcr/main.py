@@ -35,6 +35,7 @@ _polarity = click.option(
     "--polarity", type=click.Choice(["auto", "dark_on_light", "light_on_dark"]), default="auto", show_default=True
 )
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print the gateway's answers, one line of JSON each.")
+_reason = click.option("--reason", default="", help="Why; it is kept in the audit log, with who did it.")
 _seed = click.option("--seed", type=int, help="The random seed [default: the recipe's].")
 
 
@@ -363,11 +364,13 @@ def models(model: str | None, repository: Path) -> None:
 @click.option("--label", default=STABLE, show_default=True, help="The label to move.")
 @click.option("--timeout", default=60.0, show_default=True, help="Seconds to wait for the model servers to load it.")
 @click.option("--offline", is_flag=True, help="Do not ask the model servers; for when none runs.")
+@_reason
 @_model_server
 @_repository
 def promote(
-    model: str, number: int | None, label: str, timeout: float, offline: bool, model_server: str | None, repository: Path
-) -> None:
+    model: str, number: int | None, label: str, timeout: float, offline: bool, reason: str, model_server: str | None,
+    repository: Path,
+) -> None:  # fmt: skip
     """Put VERSION (default: the newest) of MODEL to use: moves a label to it once every model server has it loaded."""
     from hcr.release import wait_until_available, wait_until_labelled
 
@@ -377,9 +380,9 @@ def promote(
         raise RepositoryError(f"{repo.root} holds no version of {model}")
     address = model_server or state.model_server_address()
     if offline:
-        repo.promote(model, chosen, label)
+        repo.promote(model, chosen, label, why=reason)
     else:
-        repo.promote(model, chosen, label, lambda: wait_until_available(address, model, chosen, timeout))
+        repo.promote(model, chosen, label, lambda: wait_until_available(address, model, chosen, timeout), reason)
         wait_until_labelled(address, model, chosen, label, timeout)
     click.echo(f"{label} of {model} is version {chosen} now")
 
@@ -388,13 +391,14 @@ def promote(
 @click.argument("model", default="digits")
 @click.option("--timeout", default=60.0, show_default=True, help="Seconds to wait for the model servers to follow.")
 @click.option("--offline", is_flag=True, help="Do not ask the model servers; for when none runs.")
+@_reason
 @_model_server
 @_repository
-def rollback(model: str, timeout: float, offline: bool, model_server: str | None, repository: Path) -> None:
+def rollback(model: str, timeout: float, offline: bool, reason: str, model_server: str | None, repository: Path) -> None:
     """Make the version of MODEL that was stable before stable again."""
     from hcr.release import wait_until_labelled
 
-    number = Repository(repository).rollback(model)
+    number = Repository(repository).rollback(model, reason)
     if not offline:
         wait_until_labelled(model_server or state.model_server_address(), model, number, STABLE, timeout)
     click.echo(f"{STABLE} of {model} is version {number} again")
@@ -403,11 +407,30 @@ def rollback(model: str, timeout: float, offline: bool, model_server: str | None
 @cli.command()
 @click.argument("model", default="digits")
 @click.option("--keep", default=5, show_default=True, type=click.IntRange(1), help="How many of the newest versions stay.")
+@_reason
 @_repository
-def prune(model: str, keep: int, repository: Path) -> None:
+def prune(model: str, keep: int, reason: str, repository: Path) -> None:
     """Delete old versions of MODEL; never one that is served."""
-    gone = Repository(repository).prune(model, keep)
+    gone = Repository(repository).prune(model, keep, reason)
     click.echo(f"deleted of {model}: {', '.join(map(str, gone))}" if gone else f"nothing of {model} to delete")
+
+
+@cli.command()
+@click.argument("model", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print the entries as they are in the log, one line of JSON each.")
+@_repository
+def history(model: str | None, as_json: bool, repository: Path) -> None:
+    """Tell who changed what in the repository, when and why: of all models, or of MODEL."""
+    import json
+
+    from hcr.history import told
+
+    events = Repository(repository).events(model)
+    if as_json:
+        for event in events:
+            click.echo(json.dumps(event, ensure_ascii=False))
+    elif events:
+        click.echo(told(events))
 
 
 def _read_forms(context: click.Context, files: tuple[Path, ...], layout: Path, url: str) -> None:

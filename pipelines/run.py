@@ -20,6 +20,7 @@ from pipelines.progress import VARIABLE
 from pipelines.recipe import Recipe, load_recipe
 from pipelines.screen import Screen
 from pipelines.step_process import LIFELINE
+from tfserving.repository import Repository
 
 COMPILED = Path(__file__).with_name("compiled") / "handwriting.yaml"
 WORK = Path(".hcr")
@@ -60,10 +61,12 @@ def run_locally(
 
     Raises:
         RecipeError: the recipe or the preset is wrong; nothing has been started.
+        RepositoryError: the repository cannot be made or changed; nothing has been started.
         PipelineFailed: a step failed; says which one and why.
     """
     checked = load_recipe(recipe)
     checked.preset(preset)
+    Repository(repository).open()
     work = Path(work).resolve()
     folder = _new_folder(work / "pipeline")
     arguments = {

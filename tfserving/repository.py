@@ -1,15 +1,20 @@
 """The model repository on disk, as TensorFlow Serving reads it.
 
     <root>/models.config             which versions are served under which label: the one record of it
-    <root>/<model>/<version>/        a version: SavedModel, assets.extra with warm-up requests and card
+    <root>/release.json              which share of the requests the canary gets: see tfserving/release.py
+    <root>/audit.log                 who changed what, when and why: see tfserving/audit.py
+    <root>/<model>/<version>/        a version: SavedModel, assets.extra with warm-up requests, card and manifest
     <root>/<model>/.incoming-…/      a version on its way in; no server looks at a name that is not a number
 
 Every change happens under one lock and appears by one rename, so a crash at any point leaves the state before it or the
-state after it. A version is whole once its folder has a number; models.config follows in a second rename, and a version
-that a crash kept out of it lies there unserved until `promote` puts it in.
+state after it. What takes space on the disk is written before the first rename. A version is whole once its folder has a
+number; models.config follows in a second rename, and a version that a crash kept out of it lies there unserved until
+`promote` puts it in.
 """
 
+import errno
 import fcntl
+import hashlib
 import json
 import os
 import re
@@ -17,15 +22,16 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from google.protobuf import text_format
 
-from tfserving import wire_pb2
+from tfserving import audit, manifest, release, wire_pb2
 from tfserving.errors import RepositoryError
+from tfserving.release import CANARY, Split
 
 CONFIG_FILE = "models.config"
 STABLE = "stable"
@@ -35,6 +41,7 @@ PREVIOUS = "previous"
 _MODEL_NAME = re.compile(r"[a-z0-9][a-z0-9_+-]{0,62}")
 _LABEL = re.compile(r"[a-z][a-z0-9-]{0,30}")
 _INCOMING = ".incoming-"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -62,15 +69,24 @@ class Repository:
     def config_path(self) -> Path:
         return self.root / CONFIG_FILE
 
+    @property
+    def audit_path(self) -> Path:
+        return self.root / audit.FILE
+
     def open(self) -> None:
-        """Makes the repository if it is new, with nothing served; corrects base paths if it has been moved."""
-        self.root.mkdir(parents=True, exist_ok=True)
+        """Makes the repository if it is new, with nothing served; corrects base paths if it has been moved.
+
+        Raises:
+            RepositoryError: it cannot be made or changed, or versions lie in it but no models.config.
+        """
+        with _explained(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
         with self._locked():
-            config = self._read()
+            config = self._read_to_change()
             for model in config.model_config_list.config:
                 model.base_path = self._base_path(model.name)
             if not self.config_path.exists() or config != self._read():
-                self._write(config)
+                self._write(config, "open")
 
     def models(self) -> list[str]:
         """The names of the models of which a version lies here, sorted."""
@@ -112,91 +128,194 @@ class Repository:
         present = ", ".join(" ".join([str(item.number), *item.labels]) for item in versions)
         raise RepositoryError(f"model {model} has no version {version} in {self.root}; present: {present}")
 
-    def publish(self, model: str, source: Path) -> int:
+    def splits(self) -> dict[str, Split]:
+        """How the traffic of each model is split that is being released."""
+        return release.read(self.root / release.FILE)
+
+    def events(self, model: str | None = None) -> list[audit.Entry]:
+        """The entries of the audit log, oldest first; those of one model, and those about all, where one is named."""
+        return [entry for entry in audit.read(self.audit_path) if model is None or entry.get("model", model) == model]
+
+    def publish(self, model: str, source: Path, why: str = "") -> int:
         """Copies the version in `source` into the repository, lets it be served, and gives its number.
 
         The model's first version becomes stable at once; a later one waits for `promote`.
 
         Raises:
-            RepositoryError: the name cannot be a model's, or `source` holds no SavedModel.
+            RepositoryError: the name cannot be a model's, `source` holds no SavedModel or not what its manifest says, or
+                the disk refuses; then nothing has been changed.
         """
         if not _MODEL_NAME.fullmatch(model):
             raise RepositoryError(f"model name is {model!r}; lower-case letters, digits, '-', '_' and '+' are accepted")
         if not (source / "saved_model.pb").is_file():
             raise RepositoryError(f"{source} holds no saved_model.pb")
+        if (source / manifest.FILE).exists():
+            manifest.verify(source)
         home = self.root / model
-        home.mkdir(parents=True, exist_ok=True)
         with self._locked():
+            config = self._read_to_change()
+            if not self.config_path.exists():
+                self._write(config, "open")  # a crash may not leave a version without it
+            home.mkdir(exist_ok=True)
             self._remove_leavings(home)
             incoming = home / f"{_INCOMING}{uuid.uuid4().hex}"
-            shutil.copytree(source, incoming)
-            _sync_tree(incoming)
-            config = self._read()
-            number = self._next_number(model, config)
-            incoming.rename(home / str(number))
-            _sync(home)
-            _sync(self.root)
-            self._drop_unlabelled(self._serve(config, model, number))
-            self._write(config)
+            with _removed_on_failure(incoming):
+                _copy(source, incoming)
+                digest = manifest.write(incoming)
+                _sync_tree(incoming)
+                number = self._next_number(model, config)
+                self._drop_unlabelled(self._serve(config, model, number), number)
+
+                def appear() -> None:
+                    incoming.rename(home / str(number))
+                    _sync(home)
+                    _sync(self.root)
+
+                self._write(config, "publish", appear, model=model, version=number, manifest=digest, why=why)
         return number
 
     def serve(self, model: str, number: int) -> None:
         """Lets the version be loaded by the model servers, without a label."""
         with self._locked():
             self._require(model, number)
-            config = self._read()
+            config = self._read_to_change()
+            before = _as_text(config)
             self._serve(config, model, number)
-            self._write(config)
+            if _as_text(config) != before:
+                self._write(config, "serve", model=model, version=number)
 
-    def promote(self, model: str, number: int, label: str = STABLE, wait: Callable[[], None] = lambda: None) -> None:
+    def promote(
+        self, model: str, number: int, label: str = STABLE, wait: Callable[[], None] = lambda: None, why: str = ""
+    ) -> None:
         """Moves the label to the version, once `wait` returns: every model server must have it AVAILABLE by then.
 
-        Whatever `wait` raises leaves all labels as they were.
+        Whatever `wait` raises leaves all labels as they were. A canary that becomes stable is no canary any more.
+
+        Raises:
+            RepositoryError: there is no such version, or it is not what was published.
         """
         if not _LABEL.fullmatch(label) or label == PREVIOUS:
             raise RepositoryError(f"label is {label!r}; use {STABLE}, canary, or another lower-case word but {PREVIOUS}")
-        self.serve(model, number)
-        wait()
+        self.verify(model, number)
+        is_moved = False
+        while not is_moved:  # a publish may take it from the servers again while they are waited for
+            self.serve(model, number)
+            wait()
+            is_moved = self._move_label(model, number, label, why)
+
+    def _move_label(self, model: str, number: int, label: str, why: str) -> bool:
+        """Whether it did: only to a version that is served already."""
         with self._locked():
             self._require(model, number)
-            config = self._read()
-            entry = self._serve(config, model, number)
-            stable = entry.version_labels.get(STABLE)
-            if label == STABLE and stable not in (None, number):
-                entry.version_labels[PREVIOUS] = stable
+            config = self._read_to_change()
+            entry = _entry(config, model)
+            if entry is None or number not in entry.model_version_policy.specific.versions:
+                return False
+            before = _as_text(config)
+            old = entry.version_labels.get(label)
+            if label == STABLE and old not in (None, number):
+                entry.version_labels[PREVIOUS] = old
+            if label == STABLE and entry.version_labels.get(CANARY) == number:
+                self._write_split(model, None, why)
+                del entry.version_labels[CANARY]
             entry.version_labels[label] = number
-            self._write(config)
+            if _as_text(config) != before:
+                self._write(config, "promote", model=model, label=label, version=number, instead_of=old, why=why)
+        return True
 
-    def rollback(self, model: str) -> int:
-        """Makes the version that was stable before stable again, and gives its number.
+    def verify(self, model: str, number: int) -> None:
+        """Returns where the version is what was published.
+
+        Versions from before there were manifests have none, and the audit log does not know them: they pass.
+
+        Raises:
+            RepositoryError: there is none, or one of its files was changed.
+        """
+        self._require(model, number)
+        path = self.root / model / str(number)
+        published = [entry.get("manifest") for entry in self.events(model) if entry.get("version") == number]
+        digest = next(filter(None, reversed(published)), None)
+        if digest or (path / manifest.FILE).exists():
+            manifest.verify(path, digest)
+
+    def split(self, model: str, split: Split | None, why: str = "") -> None:
+        """Sets the shares of the model's requests that the version with the label `canary` gets; None: nothing any more.
+
+        Raises:
+            RepositoryError: no version of the model is the canary.
+        """
+        with self._locked():
+            entry = _entry(self._read_to_change(), model)
+            if split and (entry is None or CANARY not in entry.version_labels):
+                raise RepositoryError(f"model {model} has no version with the label {CANARY} to which a share could go")
+            self._write_split(model, split, why)
+
+    def end_canary(self, model: str, why: str = "") -> int:
+        """Takes traffic and label from the model's canary, and gives its number. It stays loaded until the next publish.
 
         Raises:
             RepositoryError: there is none.
         """
         with self._locked():
-            config = self._read()
+            config = self._read_to_change()
+            entry = _entry(config, model)
+            if entry is None or CANARY not in entry.version_labels:
+                raise RepositoryError(f"model {model} has no version with the label {CANARY}")
+            number = entry.version_labels[CANARY]
+            self._write_split(model, None, why)
+            del entry.version_labels[CANARY]
+            self._write(config, "end canary", model=model, version=number, why=why)
+        return number
+
+    def rollback(self, model: str, why: str = "") -> int:
+        """Makes the version that was stable before stable again, and gives its number.
+
+        Raises:
+            RepositoryError: there is none, or it is not what was published.
+        """
+        with self._locked():
+            config = self._read_to_change()
             entry = _entry(config, model)
             if entry is None or PREVIOUS not in entry.version_labels:
                 raise RepositoryError(f"model {model} has no version that was stable before: nothing to go back to")
-            number = entry.version_labels[PREVIOUS]
-            self._require(model, number)
+            number, old = entry.version_labels[PREVIOUS], entry.version_labels.get(STABLE)
+            self.verify(model, number)
             del entry.version_labels[PREVIOUS]
             entry.version_labels[STABLE] = number
-            self._write(config)
+            self._write(config, "rollback", model=model, label=STABLE, version=number, instead_of=old, why=why)
         return number
 
-    def prune(self, model: str, keep: int) -> list[int]:
+    def prune(self, model: str, keep: int, why: str = "") -> list[int]:
         """Deletes the model's versions but the newest `keep` and all that are served; gives the numbers of those deleted."""
         if keep < 1:
             raise RepositoryError(f"keep is {keep}; at least 1 is accepted")
         with self._locked():
             doomed = [version for version in self.versions(model)[keep:] if not version.is_served]
-            for version in doomed:
+            numbers = [version.number for version in doomed]
+            hidden = [version.path.with_name(f"{_INCOMING}{uuid.uuid4().hex}") for version in doomed]
+            for version, path in zip(doomed, hidden, strict=True):
                 # Out of the servers' sight in one step; what is left after a crash goes with the next publish.
-                hidden = version.path.with_name(f"{_INCOMING}pruned-{version.number}-{uuid.uuid4().hex}")
-                version.path.rename(hidden)
-                shutil.rmtree(hidden)
-        return [version.number for version in doomed]
+                version.path.rename(path)
+            is_logged = bool(numbers) and self._logs_prune(model, numbers, why)
+            for path in hidden:
+                shutil.rmtree(path)
+            if numbers and not is_logged:
+                self._log_prune(model, numbers, why)
+        return numbers
+
+    def _logs_prune(self, model: str, numbers: list[int], why: str) -> bool:
+        """Whether there is space to tell of it; on a full disk there is some only afterwards."""
+        try:
+            self._log_prune(model, numbers, why)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            return False
+        return True
+
+    def _log_prune(self, model: str, numbers: list[int], why: str) -> None:
+        state = self._digest()
+        audit.append(self.audit_path, state, state, "prune", why, model=model, versions=numbers)
 
     def _serve(self, config: wire_pb2.ModelServerConfig, model: str, number: int) -> wire_pb2.ModelConfig:
         entry = _entry(config, model)
@@ -208,15 +327,15 @@ class Repository:
             entry.model_version_policy.specific.versions.append(number)
         return entry
 
-    def _drop_unlabelled(self, entry: wire_pb2.ModelConfig) -> None:
+    def _drop_unlabelled(self, entry: wire_pb2.ModelConfig, newest: int) -> None:
         """Leaves served what has a label, and the newest candidate.
 
         Only `publish` calls it: a change that took a label from a version and the version from the servers at once would
         leave a moment in which the label still names the version that is going.
         """
         versions = entry.model_version_policy.specific.versions
-        kept = {*entry.version_labels.values(), max(versions)}
-        versions[:] = sorted(kept & set(self._numbers(entry.name)))
+        kept = {*entry.version_labels.values(), newest}
+        versions[:] = sorted(kept & {newest, *self._numbers(entry.name)})
 
     def _next_number(self, model: str, config: wire_pb2.ModelServerConfig) -> int:
         entry = _entry(config, model)
@@ -248,31 +367,101 @@ class Repository:
         config.model_config_list.SetInParent()
         return config
 
-    def _write(self, config: wire_pb2.ModelServerConfig) -> None:
-        temporary = self.root / f".{CONFIG_FILE}-{uuid.uuid4().hex}"
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(_as_text(config))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(self.config_path)
+    def _read_to_change(self) -> wire_pb2.ModelServerConfig:
+        """What `_read` gives, for one who will write it: not nothing where versions lie here, whose labels that would lose."""
+        if not self.config_path.exists() and self.models():
+            raise RepositoryError(
+                f"{self.root} holds versions of {', '.join(self.models())} but no {CONFIG_FILE}, which says how they are "
+                "labelled. Put it back, from a backup or from what audit.log says; or, to start with no labels, make it "
+                "with the line: model_config_list { }"
+            )
+        return self._read()
+
+    def _write(
+        self, config: wire_pb2.ModelServerConfig, action: str, appear: Callable[[], None] = lambda: None, **told: Any
+    ) -> None:
+        """Puts the configuration in place, after `appear` has run, and that into the audit log before both."""
+        self._replace(self.config_path, _as_text(config), action, appear, **told)
+
+    def _write_split(self, model: str, split: Split | None, why: str) -> None:
+        """Puts release.json in place with this split of the model's traffic, unless it says so already."""
+        splits = self.splits()
+        if splits.get(model) == split:
+            return
+        changed = {name: one for name, one in splits.items() if name != model} | ({model: split} if split else {})
+        shares = {"canary": split.canary, "shadow": split.shadow} if split else {"canary": 0, "shadow": 0}
+        path = self.root / release.FILE
+        self._replace(path, release.as_text(changed), "split", lambda: None, model=model, **shares, why=why)
+
+    def _replace(self, path: Path, content: str, action: str, appear: Callable[[], None], **told: Any) -> None:
+        temporary = self.root / f".{path.name}-{uuid.uuid4().hex}"
+        with _removed_on_failure(temporary):
+            with temporary.open("w", encoding="utf-8") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            after = self._digest({path.name: content.encode()})
+            audit.append(self.audit_path, self._digest(), after, action, **told)
+            appear()
+            temporary.rename(path)
         _sync(self.root)
+
+    def _digest(self, changed: dict[str, bytes] | None = None) -> str:
+        """A digest of what says which version gets which requests: as it is, or with other contents of some files."""
+        parts = hashlib.sha256()
+        for name in (CONFIG_FILE, release.FILE):
+            path = self.root / name
+            content = (changed or {}).get(name) or (path.read_bytes() if path.exists() else b"")
+            parts.update(hashlib.sha256(content).digest())
+        return parts.hexdigest()[:16]
 
     def _remove_leavings(self, home: Path) -> None:
         """Under the lock nobody is at work: what is on its way in has been left by a crash."""
         for path in home.glob(f"{_INCOMING}*"):
             shutil.rmtree(path)
-        for path in self.root.glob(f".{CONFIG_FILE}-*"):
-            path.unlink()
+        for name in (CONFIG_FILE, release.FILE):
+            for path in self.root.glob(f".{name}-*"):
+                path.unlink()
 
     @contextmanager
     def _locked(self, timeout_seconds: float = 60.0) -> Iterator[None]:
-        with (self.root / ".lock").open("w") as file:
+        with _explained(self.root), (self.root / ".lock").open("w") as file:
             deadline = time.monotonic() + timeout_seconds
             while not _try_lock(file.fileno()):
                 if time.monotonic() > deadline:
                     raise RepositoryError(f"{self.root} has been locked by another process for {timeout_seconds:.0f} s")
                 time.sleep(0.05)
             yield
+
+
+@contextmanager
+def _explained(root: Path) -> Iterator[None]:
+    """Turns what the operating system refuses into an error that says what it means for the repository."""
+    try:
+        yield
+    except OSError as error:
+        raise RepositoryError(_meaning(error, root)) from error
+
+
+def _meaning(error: OSError, root: Path) -> str:
+    if error.errno in _FULL:
+        return f"{root} has no space left ({error}); `hcr prune` frees some"
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return f"{root} cannot be written to ({error}): it is read-only, or another user's"
+    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ESTALE, errno.EIO, errno.ENODEV, errno.ENXIO):
+        return f"{root} is gone or damaged ({error}): is its volume mounted?"
+    return f"{root}: {error}"
+
+
+@contextmanager
+def _removed_on_failure(path: Path) -> Iterator[None]:
+    """Leaves nothing at the path where the block fails; what cannot be removed either goes with the next publish."""
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        raise
 
 
 def served_models(config: Path) -> tuple[str, ...]:
@@ -310,8 +499,21 @@ def _read_card(path: Path) -> dict[str, Any]:
     return card if isinstance(card, dict) else {}
 
 
+def _copy(source: Path, target: Path) -> None:
+    """As shutil.copytree, which tells all errors in one text; here the first one ends it."""
+    for parent, _, files in os.walk(source, onerror=_raise):
+        folder = target / Path(parent).relative_to(source)
+        folder.mkdir()
+        for name in files:
+            shutil.copyfile(Path(parent, name), folder / name)
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
 def _sync_tree(folder: Path) -> None:
-    for parent, _, files in os.walk(folder):
+    for parent, _, files in os.walk(folder, onerror=_raise):
         for name in files:
             _sync(Path(parent, name))
         _sync(Path(parent))

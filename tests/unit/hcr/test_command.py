@@ -19,6 +19,7 @@ from hcr.main import cli, main
 from hcr.model_server import find, free_port
 from tests.fakes import FakeModelServer
 from tfserving.errors import RepositoryError
+from tfserving.release import Split
 from tfserving.repository import Repository
 
 COMMANDS = ["up", "train", "new-recipe", "submit", "schedule", "runs", "serve", "predict", "read", "evaluate"]
@@ -91,6 +92,34 @@ def test_offline_promote_and_rollback_move_the_label(runner: CliRunner, version:
     assert runner.invoke(cli, ["promote", "digits", "2", "--offline"]).output == "stable of digits is version 2 now\n"
     assert runner.invoke(cli, ["rollback", "--offline"]).output == "stable of digits is version 1 again\n"
     assert repo.labels("digits") == {"stable": 1}
+
+
+def test_the_history_tells_who_moved_what_and_why(runner: CliRunner, version: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HCR_ACTOR", "ada")
+    repo = Repository("model_repo")
+    repo.open()
+    for _ in range(2):
+        repo.publish("digits", version)
+    runner.invoke(cli, ["promote", "digits", "2", "--offline", "--reason", "better at 7"])
+    runner.invoke(cli, ["promote", "digits", "1", "--offline", "--label", "canary"])
+    repo.split("digits", Split(canary=0.125))
+    repo.end_canary("digits")
+
+    lines = runner.invoke(cli, ["history", "digits"]).output.splitlines()
+
+    assert lines[0].split() == ["TIME", "WHO", "MODEL", "WHAT", "WHY"]
+    assert [" ".join(line.split("digits")[-1].split()) for line in lines[2:]] == [
+        "publish 1",
+        "publish 2",
+        "promote: stable 1 → 2 better at 7",
+        "promote: canary → 1",
+        "split: canary 12.5%, shadow 0.0%",
+        "split: canary 0.0%, shadow 0.0%",
+        "end canary 1",
+    ]
+    assert {line.split()[2] for line in lines[1:]} == {"ada"}
+    as_json = runner.invoke(cli, ["history", "--json"]).output.splitlines()
+    assert [json.loads(line)["action"] for line in as_json[:2]] == ["open", "publish"]
 
 
 def test_an_error_is_told_in_one_line(
@@ -313,7 +342,9 @@ def test_wide_and_long_labels_keep_the_bars_in_line() -> None:
 
 
 def test_a_first_training_is_left_out_where_there_is_a_version(runner: CliRunner, version: Path) -> None:
-    Repository("model_repo").publish("digits", version)
+    repo = Repository("model_repo")
+    repo.open()
+    repo.publish("digits", version)
 
     result = runner.invoke(cli, ["train", "digits", "--first-only"])
 

@@ -39,6 +39,7 @@ def challenger(folder: Path, is_blessed: bool) -> Path:
 
 def test_a_blessed_version_gets_the_next_number(tmp_path: Path) -> None:
     source = challenger(tmp_path, is_blessed=True)
+    (tmp_path / "repository").mkdir()
 
     numbers = [publish("shapes", source, tmp_path, tmp_path / "repository") for _ in range(2)]
 

@@ -1,6 +1,5 @@
 """The repository on disk: what is published, what is served, and what a crash leaves."""
 
-import json
 import multiprocessing
 import os
 import signal
@@ -11,28 +10,10 @@ from pathlib import Path
 import pytest
 from google.protobuf import text_format
 
+from tfserving import manifest, wire_pb2
 from tfserving import repository as module
-from tfserving import wire_pb2
 from tfserving.errors import RepositoryError
 from tfserving.repository import Repository
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    folder = tmp_path / "exported"
-    (folder / "variables").mkdir(parents=True)
-    (folder / "assets.extra").mkdir()
-    (folder / "saved_model.pb").write_bytes(b"graph" * 1000)
-    (folder / "variables" / "variables.index").write_bytes(b"weights" * 1000)
-    (folder / "assets.extra" / "model_card.json").write_text(json.dumps({"metrics": {"accuracy": 0.99}}))
-    return folder
-
-
-@pytest.fixture
-def repo(tmp_path: Path) -> Repository:
-    made = Repository(tmp_path / "repo")
-    made.open()
-    return made
 
 
 def config(repo: Repository) -> wire_pb2.ModelServerConfig:
@@ -130,6 +111,47 @@ def test_a_promote_whose_wait_fails_moves_nothing(repo: Repository, source: Path
     assert repo.labels("digits") == {"stable": 1}
 
 
+def test_a_publish_during_a_promote_does_not_let_a_label_name_what_is_not_loaded(repo: Repository, source: Path) -> None:
+    for _ in range(3):
+        repo.publish("digits", source)
+    waited_for = []
+
+    def wait() -> None:
+        waited_for.append(served(repo))
+        if len(waited_for) == 1:
+            repo.publish("digits", source)  # takes from the servers what has no label and is not the newest
+            assert 2 not in served(repo)
+
+    repo.promote("digits", 2, wait=wait)
+
+    assert waited_for == [[1, 2, 3], [1, 2, 4]]
+    assert repo.labels("digits") == {"stable": 2, "previous": 1}
+
+
+def test_what_is_pruned_during_a_promote_is_not_promoted(repo: Repository, source: Path) -> None:
+    for _ in range(2):
+        repo.publish("digits", source)
+
+    def wait() -> None:
+        for _ in range(2):
+            repo.publish("digits", source)
+        repo.prune("digits", keep=1)
+
+    with pytest.raises(RepositoryError, match=r"no version 2.*present: 1, 4"):
+        repo.promote("digits", 2, wait=wait)
+    assert repo.labels("digits") == {"stable": 1}
+
+
+def test_what_is_promoted_beside_a_pruner_stays(repo: Repository, source: Path) -> None:
+    for _ in range(4):
+        repo.publish("digits", source)
+
+    repo.promote("digits", 2, wait=lambda: repo.prune("digits", keep=1) and None)
+
+    assert repo.labels("digits") == {"stable": 2, "previous": 1}
+    assert [version.number for version in repo.versions("digits")] == [4, 2, 1]
+
+
 def test_rollback_goes_back_once(repo: Repository, source: Path) -> None:
     for _ in range(2):
         repo.publish("digits", source)
@@ -205,6 +227,46 @@ def test_a_configuration_that_cannot_be_read_is_not_overwritten(repo: Repository
     assert "nonsense" in repo.config_path.read_text()
 
 
+def test_a_configuration_that_is_gone_loses_no_label(repo: Repository, source: Path) -> None:
+    repo.publish("digits", source)
+    repo.config_path.unlink()
+
+    for change in (repo.open, lambda: repo.publish("digits", source), lambda: repo.serve("digits", 1)):
+        with pytest.raises(RepositoryError, match=r"holds versions of digits but no models\.config"):
+            change()
+    assert [version.number for version in repo.versions("digits")] == [1]
+
+
+def test_a_volume_that_is_gone_is_told(repo: Repository, source: Path) -> None:
+    repo.publish("digits", source)
+    repo.root.rename(repo.root.with_name("elsewhere"))
+
+    with pytest.raises(RepositoryError, match=r"is gone or damaged.*is its volume mounted"):
+        repo.publish("digits", source)
+    with pytest.raises(RepositoryError, match=r"is gone or damaged.*is its volume mounted"):
+        repo.prune("digits", 1)
+    assert not repo.root.exists()
+
+
+def test_a_folder_that_is_new_becomes_a_repository_with_the_first_version(tmp_path: Path, source: Path) -> None:
+    repo = Repository(tmp_path)
+
+    assert repo.publish("digits", source) == 1
+
+    assert repo.labels("digits") == {"stable": 1}
+    assert [entry["action"] for entry in repo.events()] == ["open", "publish"]
+
+
+def test_a_source_that_cannot_be_read_leaves_nothing(repo: Repository, source: Path) -> None:
+    (source / "variables" / "variables.data").symlink_to("nowhere")
+
+    with pytest.raises(RepositoryError, match=r"variables\.data"):
+        repo.publish("digits", source)
+
+    assert list((repo.root / "digits").iterdir()) == []
+    assert [entry["action"] for entry in repo.events()] == ["open"]
+
+
 def test_publishers_at_the_same_time_get_numbers_of_their_own(repo: Repository, source: Path) -> None:
     with multiprocessing.get_context("spawn").Pool(4) as pool:
         numbers = pool.starmap(_publish, [(repo.root, source)] * 8)
@@ -265,6 +327,7 @@ def _contents(folder: Path) -> dict[str, bytes]:
         str(Path(parent, name).relative_to(folder)): Path(parent, name).read_bytes()
         for parent, _, names in os.walk(folder)
         for name in names
+        if name != Path(manifest.FILE).name
     }
 
 
