@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from handwriting import contract
 from pipelines.augment import scaled
+from pipelines.errors import VersionError
 from pipelines.files import write_atomically
 from pipelines.metrics import Scores
 
@@ -59,15 +60,24 @@ def score(folder: Path, images: NDArray[np.uint8], batch: int = 500) -> Scores:
     """float32 (N, K): what the version in `folder` answers through the signature that is served.
 
     Loaded into a session, as model servers do: tf.saved_model.load would also load what they cannot.
+
+    Raises:
+        VersionError: it lacks the signature, or answers what is no number.
     """
     import tensorflow as tf
 
     parts = np.split(images, range(batch, len(images), batch))
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         loaded = tf.compat.v1.saved_model.loader.load(session, [tf.saved_model.SERVING], str(folder))
+        if contract.SIGNATURE not in loaded.signature_def:
+            present = ", ".join(sorted(loaded.signature_def))
+            raise VersionError(f"the version has no signature {contract.SIGNATURE}; it has {present}")
         signature = loaded.signature_def[contract.SIGNATURE]
         feed, fetch = signature.inputs[contract.IMAGES].name, signature.outputs[contract.SCORES].name
-        return np.concatenate([session.run(fetch, {feed: part}) for part in parts])
+        scores = np.concatenate([session.run(fetch, {feed: part}) for part in parts])
+    if wrong := int((~np.isfinite(scores)).any(1).sum()):
+        raise VersionError(f"the version's scores are no numbers for {wrong:,} of {len(images):,} images")
+    return scores
 
 
 def write_warmup(folder: Path, name: str, images: NDArray[np.uint8]) -> None:

@@ -41,6 +41,7 @@ def evaluate(recipe: Recipe, dataset_dir: Path, model_dir: Path, challenger_dir:
 
     Raises:
         DataError: the data set is missing or damaged.
+        VersionError: the version lacks the signature that is served, or its scores are no numbers.
     """
     test = dataset.read_part(dataset_dir, "test")
     scores = score(model_dir, test.images)

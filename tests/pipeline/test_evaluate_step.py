@@ -8,6 +8,7 @@ import pytest
 
 from pipelines import dataset
 from pipelines.data.images import OUTLIER, LabelledImages
+from pipelines.errors import VersionError
 from pipelines.network import build
 from pipelines.recipe import Network, parse_recipe
 from pipelines.servable import export, score
@@ -46,3 +47,30 @@ def test_accepted_outliers_are_measured_where_the_data_set_has_some(
     assert ("Outliers accepted" in report) == has_outliers
     assert ("outliers that it was not trained on: 100.0 % accepted" in capsys.readouterr().out) == has_outliers
     json.dumps(measured, allow_nan=False)
+
+
+def tiny(folder: Path, weight: float) -> Path:
+    """A version of an untrained network, each of whose weights is that number."""
+    be_quiet()
+    network = build(Network(channels=(4, 4, 4), blocks=1, dropout=0.0), 3)
+    network.set_weights([np.full_like(weights, weight) for weights in network.get_weights()])
+    export(network, 1.0, ("a", "b", "c"), np.zeros(3, np.float32), {"name": "shapes"}, folder)
+    return folder
+
+
+def test_a_version_with_weights_that_are_no_numbers_is_refused(tmp_path: Path) -> None:
+    version = tiny(tmp_path / "model", float("nan"))
+
+    with pytest.raises(VersionError, match="scores are no numbers for 5 of 5 images"):
+        score(version, some_images(5, 1))
+
+
+def test_a_version_with_another_signature_is_refused(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    module = tf.Module()
+    module.answer = tf.function(lambda images: {"scores": images}, input_signature=[tf.TensorSpec([None], tf.float32)])
+    tf.saved_model.save(module, str(tmp_path), signatures={"characters_v0": module.answer})
+
+    with pytest.raises(VersionError, match=r"has no signature characters_v1; it has .*characters_v0"):
+        score(tmp_path, some_images(5, 1))
