@@ -1,7 +1,7 @@
 """The model repository on disk, as TensorFlow Serving reads it.
 
     <root>/models.config             which versions are served under which label: the one record of it
-    <root>/release.json              which share of the requests the canary gets: see tfserving/release.py
+    <root>/release.json              which share of the requests the canary is to get: see tfserving/release.py
     <root>/audit.log                 who changed what, when and why: see tfserving/audit.py
     <root>/<model>/<version>/        a version: SavedModel, assets.extra with warm-up requests, card and manifest
     <root>/<model>/.incoming-…/      a version on its way in; no server looks at a name that is not a number
