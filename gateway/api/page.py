@@ -56,6 +56,7 @@ def blueprint() -> Blueprint:
     languages = load_languages()
     pages = {
         "/": _Page("page.html", "page", _asset("page.css", "look.css"), _asset("page.js", "ask.js", "ink.js")),
+        "/forms": _Page("forms.html", "forms", _asset("forms.css", "look.css"), _asset("forms.js", "ask.js")),
     }
     assets = {asset.name: asset for page in pages.values() for asset in (page.style, page.script)}
     rendered = {(path, code): _render(page, code, languages) for path, page in pages.items() for code in languages}

@@ -83,7 +83,7 @@ def test_everything_is_reached_by_keyboard_in_order_and_shows_that_it_is(visit: 
 
     assert seen == [
         "source", "kind", "paper", "undo", "clear", "speak", "copy", "speech", "aloud", "say-as", "rate", "voice",
-        "/docs", "?lang=de", "?lang=en", "?lang=es",
+        "/forms?lang=en", "/docs", "?lang=de", "?lang=en", "?lang=es",
     ]  # fmt: skip
 
 
@@ -162,7 +162,7 @@ def test_every_language_speaks_for_itself(visit: Visit, fake_house: str, languag
     )
 
 
-@pytest.mark.parametrize("path", ["/"])
+@pytest.mark.parametrize("path", ["/", "/forms"])
 @pytest.mark.parametrize(("size", "zoom"), [((320, 640), 100), ((640, 400), 100), ((640, 400), 200), ((1280, 800), 200)])
 def test_nothing_is_cut_off_at_any_size(visit: Visit, fake_house: str, path: str, size: tuple[int, int], zoom: int) -> None:
     page = visit(path, url=fake_house, viewport={"width": size[0], "height": size[1]})

@@ -108,5 +108,13 @@ def test_every_text_is_used() -> None:
             assert is_used or name in CODES, f"{section}.{name}"
 
 
-CODES = ("image_too_large", "unsupported_image", "too_many_characters", "forbidden", "unknown_model", "no_ink")
+CODES = (
+    "form_not_found",
+    "image_too_large",
+    "unsupported_image",
+    "too_many_characters",
+    "forbidden",
+    "unknown_model",
+    "no_ink",
+)
 """Texts that stand for a problem's code."""

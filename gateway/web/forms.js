@@ -1,0 +1,288 @@
+// The page at /forms: fields marked on one scan → a layout → the fields of other scans as a table and CSV.
+
+const LONGEST_REFERENCE = 1400; // pixels: enough to find a form again
+const STEP = 4; // pixels that an arrow key moves a field by
+const CHECKS = ["", "luhn", "mod97", "mod11"];
+
+const state = { reference: null, fields: [], models: [], rows: [] }; // reference: a canvas
+
+function showMessage(text, isWrong = false) {
+  element("message").textContent = text;
+  element("message").classList.toggle("wrong", isWrong);
+}
+
+/** Does it, and tells in words what the server has against it. */
+async function tellingWhy(work) {
+  try {
+    await work();
+  } catch (error) {
+    showMessage(error instanceof Refusal ? error.words : say("failed", { detail: error.message }), true);
+  }
+}
+
+const onWait = (why, seconds) => showMessage(say(why, { seconds }), true);
+
+// The form
+
+function showForm(picture) {
+  const scale = Math.min(1, LONGEST_REFERENCE / Math.max(picture.width, picture.height));
+  const sheet = element("sheet");
+  sheet.width = Math.round(picture.width * scale);
+  sheet.height = Math.round(picture.height * scale);
+  sheet.getContext("2d").drawImage(picture, 0, 0, sheet.width, sheet.height);
+  state.reference = sheet;
+  element("marking").hidden = element("scans").hidden = false;
+  showFields();
+}
+
+async function takeForm(file) {
+  const { canvas } = await openPicture(file);
+  if (!canvas) return showMessage(say("unsupported_image"), true);
+  state.fields = [];
+  showMessage("");
+  showForm(canvas);
+}
+
+async function openLayout(file) {
+  try {
+    const { reference, fields } = JSON.parse(await file.text());
+    const bytes = Uint8Array.from(atob(reference), (one) => one.charCodeAt(0));
+    const picture = await createImageBitmap(new Blob([bytes]));
+    state.fields = fields.map((field) => ({ ...field, box: [...field.box] }));
+    showMessage("");
+    showForm(picture);
+  } catch {
+    showMessage(say("no_layout"), true);
+  }
+}
+
+/** The layout as the server takes it; what is written in the fields is painted over. */
+function layout() {
+  const blank = made("canvas", "", { width: state.reference.width, height: state.reference.height });
+  const pen = blank.getContext("2d");
+  pen.drawImage(state.reference, 0, 0);
+  pen.fillStyle = "white";
+  for (const { box } of state.fields) pen.fillRect(...box);
+  return { reference: blank.toDataURL("image/jpeg", 0.85).split(",")[1], fields: state.fields };
+}
+
+// Fields
+
+function addField(box) {
+  let number = state.fields.length + 1;
+  while (state.fields.some((field) => field.name === say("field", { n: number }))) number++;
+  state.fields.push({ name: say("field", { n: number }), box });
+  showFields();
+  element("page").querySelector("button:last-of-type").focus();
+}
+
+function removeField(index) {
+  state.fields.splice(index, 1);
+  showFields();
+  element("add").focus();
+}
+
+function showFields() {
+  element("page").querySelectorAll("button").forEach((button) => button.remove());
+  element("page").append(...state.fields.map(marked));
+  element("fields").replaceChildren(...state.fields.map(described));
+}
+
+/** A field on the page: moved with the arrow keys, made larger or smaller with Shift, removed with Delete. */
+function marked(field, index) {
+  const button = made("button", "", { type: "button" });
+  button.append(made("span", field.name));
+  place(button, field);
+  button.addEventListener("pointerdown", (event) => event.stopPropagation());
+  button.addEventListener("keydown", (event) => {
+    const moves = { ArrowLeft: [-STEP, 0], ArrowRight: [STEP, 0], ArrowUp: [0, -STEP], ArrowDown: [0, STEP] };
+    if (event.key === "Delete" || event.key === "Backspace") removeField(index);
+    else if (moves[event.key]) change(field, moves[event.key], event.shiftKey);
+    else return;
+    event.preventDefault();
+    place(button, field);
+  });
+  return button;
+}
+
+function change({ box }, [right, down], isSize) {
+  const { width, height } = state.reference;
+  if (isSize) {
+    box[2] = Math.min(Math.max(box[2] + right, 8), width - box[0]);
+    box[3] = Math.min(Math.max(box[3] + down, 8), height - box[1]);
+  } else {
+    box[0] = Math.min(Math.max(box[0] + right, 0), width - box[2]);
+    box[1] = Math.min(Math.max(box[1] + down, 0), height - box[3]);
+  }
+}
+
+function place(button, { name, box }) {
+  const { width, height } = state.reference;
+  const [x, y, wide, high] = box;
+  const share = (part, whole) => `${(100 * part) / whole}%`;
+  Object.assign(button.style, { left: share(x, width), top: share(y, height), width: share(wide, width), height: share(high, height) });
+  button.setAttribute("aria-label", say("place", { name, x: percent(x / width), y: percent(y / height) }));
+}
+
+/** What a field is called and how it is read, to be changed. */
+function described(field, index) {
+  const item = made("li");
+  const told = (name, input) => {
+    const label = made("label", say(name));
+    label.append(input);
+    return label;
+  };
+  const set = (name, value) => {
+    if (value) field[name] = value;
+    else delete field[name];
+  };
+  const name = made("input", "", { value: field.name, required: true, maxLength: 100 });
+  name.addEventListener("change", () => {
+    const isTaken = state.fields.some((other) => other !== field && other.name === name.value);
+    if (!name.value || isTaken) name.value = field.name;
+    field.name = name.value;
+    const button = element("page").querySelectorAll("button")[index];
+    button.firstChild.textContent = field.name;
+    place(button, field);
+  });
+  const length = made("input", "", { type: "number", min: 1, max: 256, value: field.length ?? "" });
+  length.addEventListener("change", () => set("length", Number(length.value)));
+  const charset = made("input", "", { value: field.charset ?? "" });
+  charset.addEventListener("change", () => set("charset", charset.value));
+  const check = made("select");
+  check.append(...CHECKS.map((one) => made("option", one || "–", { value: one, selected: one === (field.check ?? "") })));
+  check.addEventListener("change", () => set("check", check.value));
+  const model = made("select");
+  const names = state.models.map((one) => one.name);
+  model.append(...names.map((one) => made("option", one, { value: one, selected: one === field.model })));
+  model.addEventListener("change", () => set("model", model.value));
+  const remove = made("button", say("remove", { name: field.name }), { type: "button" });
+  remove.addEventListener("click", () => removeField(index));
+  const choice = names.length > 1 ? [told("model", model)] : [];
+  item.append(told("name", name), told("length", length), told("charset", charset), told("check", check), ...choice, remove);
+  return item;
+}
+
+/** Lets a field be drawn on the page with the pointer, from corner to corner. */
+function markWithPointer() {
+  const page = element("page");
+  let start = null;
+  const at = (event) => {
+    const frame = element("sheet").getBoundingClientRect();
+    const scale = state.reference.width / frame.width;
+    const within = (value, most) => Math.round(Math.min(Math.max(value * scale, 0), most));
+    return [within(event.clientX - frame.left, state.reference.width), within(event.clientY - frame.top, state.reference.height)];
+  };
+  page.addEventListener("pointerdown", (event) => {
+    event.preventDefault();
+    page.setPointerCapture(event.pointerId);
+    start = at(event);
+  });
+  page.addEventListener("pointerup", (event) => {
+    if (!start) return;
+    const [from, to] = [start, at(event)];
+    start = null;
+    const box = [0, 1].map((axis) => Math.min(from[axis], to[axis])).concat([0, 1].map((axis) => Math.abs(from[axis] - to[axis])));
+    if (box[2] >= 8 && box[3] >= 8) addField(box);
+  });
+}
+
+// Scans
+
+async function readScans(files) {
+  if (!state.fields.length) return showMessage(say("no_fields"), true);
+  const bar = element("progress");
+  const content = layout();
+  state.rows = [];
+  bar.hidden = false;
+  for (const [index, file] of files.entries()) {
+    bar.value = index / files.length;
+    showMessage(say("reading", { name: file.name, n: index + 1, count: files.length }));
+    state.rows.push(await readScan(file, content));
+    showRows();
+  }
+  bar.hidden = true;
+  showMessage(say("done", { count: files.length }));
+}
+
+async function readScan(file, content) {
+  const { body } = await openPicture(file);
+  const image = await new Promise((resolve) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(reader.result.split(",")[1]);
+    reader.readAsDataURL(body);
+  });
+  try {
+    const asked = JSON.stringify({ image, layout: content });
+    const { fields } = await ask("POST", "/v1/forms:read", asked, "application/json", { onWait });
+    return { file: file.name, fields, error: "" };
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    return { file: file.name, fields: content.fields.map(({ name }) => ({ name, text: "" })), error: error.words };
+  }
+}
+
+const isDoubtful = (field) => field.rejected || field.satisfies === false;
+
+function showRows() {
+  element("table").hidden = element("csv").hidden = false;
+  const names = [say("file"), ...state.rows[0].fields.map((field) => field.name), say("error")];
+  element("head").replaceChildren(...names.map((name) => made("th", name, { scope: "col" })));
+  element("rows").replaceChildren(
+    ...state.rows.map((row) => {
+      const line = made("tr");
+      const cells = row.fields.map((field) => {
+        const input = made("input", "", { value: field.text, className: isDoubtful(field) ? "doubtful" : "" });
+        input.setAttribute("aria-label", say(isDoubtful(field) ? "cell_doubt" : "cell", { name: field.name, file: row.file }));
+        input.addEventListener("change", () => (field.text = input.value));
+        const cell = made("td");
+        cell.append(input);
+        return cell;
+      });
+      line.append(made("th", row.file, { scope: "row" }), ...cells, made("td", row.error));
+      return line;
+    })
+  );
+}
+
+/** The table as CSV (RFC 4180). */
+function asCsv() {
+  const quoted = (text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+  const names = ["file", ...state.rows[0].fields.map((field) => field.name), "doubtful", "error"];
+  const rows = state.rows.map(({ file, fields, error }) => {
+    const doubtful = fields.filter(isDoubtful).map((field) => field.name);
+    return [file, ...fields.map((field) => field.text), doubtful.join("; "), error];
+  });
+  return [names, ...rows].map((row) => `${row.map(quoted).join(",")}\r\n`).join("");
+}
+
+function download(text, type, name) {
+  const link = made("a", "", { href: URL.createObjectURL(new Blob([text], { type })), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
+
+// Wiring
+
+function onFiles(id, take) {
+  element(id).addEventListener("change", async (event) => {
+    const files = [...event.target.files];
+    event.target.value = "";
+    if (files.length) await tellingWhy(() => take(files));
+  });
+}
+
+onFiles("form", ([file]) => takeForm(file));
+onFiles("open", ([file]) => openLayout(file));
+onFiles("choose", readScans);
+markWithPointer();
+element("add").addEventListener("click", () => {
+  const { width, height } = state.reference;
+  addField([width * 0.3, height * 0.45, width * 0.4, height * 0.05].map(Math.round));
+});
+element("save").addEventListener("click", () => download(JSON.stringify(layout()), "application/json", "layout.json"));
+element("csv").addEventListener("click", () => download(asCsv(), "text/csv", "forms.csv"));
+tellingWhy(async () => {
+  state.models = (await ask("GET", "/v1/models", null, "", { onWait })).models;
+  showMessage("");
+});
