@@ -115,6 +115,8 @@ def test_a_model_server_is_killed(release: Namespace) -> None:
     pod = release.pods("serving")[0]
     (container,) = release.get("pod", pod)["status"]["containerStatuses"]
     with load(release, "kill -9 of one of two model servers"):
+        before = calls(release)
+        eventually(lambda: all(count > before[name] for name, count in calls(release).items()), 60, "both to get calls")
         kill(pod, container["containerID"].partition("//")[2])
         eventually(lambda: _restarts(release, pod) > container["restartCount"], 60, "the kubelet to start it again")
         eventually(lambda: len(release.pods("serving")) == 2, 90, "two model servers")

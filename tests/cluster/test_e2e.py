@@ -178,7 +178,9 @@ def test_an_upgrade_rolls_the_gateway_and_a_rollback_brings_it_back(namespace: N
     assert namespace.helm("test", "handwriting", "--timeout", "2m").count("Succeeded") == 2
 
 
-def test_the_models_outlive_an_uninstallation_and_are_used_by_the_next_release(namespace: Namespace) -> None:
+def test_the_models_outlive_an_uninstallation_and_releases_of_this_chart_and_the_one_before_use_them(
+    namespace: Namespace,
+) -> None:
     namespace.helm("uninstall", "handwriting", "--wait", "--timeout", "3m")
 
     def left() -> set[str]:
@@ -186,9 +188,11 @@ def test_the_models_outlive_an_uninstallation_and_are_used_by_the_next_release(n
 
     eventually(lambda: left() == {"PersistentVolumeClaim"}, 60, "all to go but the claim")
 
-    namespace.helm(
-        "install", "handwriting", str(CHART), "-f", str(VALUES), "--set", "bootstrap.enabled=false", "--wait", "--timeout", "4m"
-    )
+    (previous,) = (ROOT / "tests" / "cluster" / "previous").glob("*.tgz")
+    arguments = ("-f", str(VALUES), "--set", "bootstrap.enabled=false", "--wait", "--timeout", "4m")
+    namespace.helm("install", "handwriting", str(previous), *arguments)
+    namespace.helm("upgrade", "handwriting", str(CHART), *arguments)
 
+    assert namespace.get("deployment", "handwriting-gateway")["metadata"]["labels"]["helm.sh/chart"] not in previous.name
     assert namespace.helm("test", "handwriting", "--timeout", "2m").count("Succeeded") == 2
     namespace.helm("uninstall", "handwriting", "--wait", "--timeout", "3m")
