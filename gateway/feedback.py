@@ -74,7 +74,7 @@ class Collector:
         if label is None:
             raise UnknownLabel(f"The label is {feedback.label[:60]!r}; model {feedback.model} has {', '.join(labels)[:2000]}.")
         opened = open_image(feedback.file)
-        with self._baton.passed_on_for(opened.pixel_count), self._budget.reserved(opened.pixel_count):
+        with self._baton.passed_on_for(opened.pixel_count), self._budget.reserved(opened.memory_pixels):
             to_tensor(opened.decode())
         note = {"label": label, "model": feedback.model, "version": version, "time": _now(), "id": request_id}
         with self._baton.passed_on():

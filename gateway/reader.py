@@ -165,7 +165,7 @@ class Reader:
         """
         opened = image.open_image(file)
         try:
-            with self._baton.passed_on_for(opened.pixel_count), self._budget.reserved(opened.pixel_count):
+            with self._baton.passed_on_for(opened.pixel_count), self._budget.reserved(opened.memory_pixels):
                 pixels = opened.decode(image.FIELD_SIZE)
         except Overloaded:
             self._metrics.shed.labels("decoding").inc()

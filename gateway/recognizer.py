@@ -108,7 +108,7 @@ class Recognizer:
             stages.enter("decode")
             opened = image.open_image(file)
             with self._baton.passed_on_for(opened.pixel_count):
-                with self._budget.reserved(opened.pixel_count):
+                with self._budget.reserved(opened.memory_pixels):
                     pixels = opened.decode()
                 stages.enter("preprocess")
                 return to_tensor(pixels, polarity)

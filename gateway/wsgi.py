@@ -21,6 +21,7 @@ from granian.server.mp import MPServer
 from gateway.settings import Settings, SettingsError, variable
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
+_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # mallopt(3)
 _SPARE_THREADS = 600  # for bodies that come slowly, and refusals and probes when as many requests as may be are inside
 
 
@@ -93,6 +94,7 @@ class DrainingServer(MPServer):  # type: ignore[misc]  # granian has no types fo
 def load(settings: Settings, draining: Event) -> Callable[..., Any]:
     """The application, made in the worker: gRPC channels do not survive a fork."""
     _end_with_parent()
+    _give_memory_back()
     from prometheus_client import start_http_server
 
     from gateway.app import create_app
@@ -122,6 +124,14 @@ def _why_not_to_listen(host: str, port: int, name: str) -> str | None:
 def _end_with_parent() -> None:
     """A worker whose server is killed goes too, instead of keeping the port."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _give_memory_back() -> None:
+    """Large images' memory goes back to the system when they are done: glibc would keep up to 32 MB of each thread's."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt:  # glibc's; others give it back by themselves
+        mallopt(_M_MMAP_THRESHOLD, 1 << 20)
+        mallopt(_M_ARENA_MAX, 2)
 
 
 if __name__ == "__main__":

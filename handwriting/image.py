@@ -36,7 +36,15 @@ FORMATS = tuple(
 MAX_BYTES = 10 << 20
 MAX_PIXELS = 40_000_000
 MAX_PIXELS_OF_SLOW_FORMATS = 16_000_000
-"""WebP and TIFF take several times as long to decode as the others."""
+"""WebP, TIFF, and PNG with more than one channel of 16 bits take several times as long to decode as the others."""
+MAX_PIXELS_OF_RUNS = 2_000_000
+MAX_BYTES_OF_RUNS = 4 << 20
+"""The same for run-length encoded BMP, which Pillow decodes in Python."""
+MAX_SIDE = 65_535
+"""More than that on one side is no picture of writing, and Pillow keeps a pointer for each row."""
+MAX_SCANS = 1000
+MAX_PIXELS_OF_SCANS = 1_000_000_000
+"""A progressive JPEG is gone through once for each of its scans; usual ones have about ten."""
 WORKING_SIZE = 960
 """The longer side, in pixels, that a large image is reduced towards while it is decoded; never below it."""
 FIELD_SIZE = 2048
@@ -52,6 +60,10 @@ _DATA_URI = re.compile(rb"\s*data:[^,]{0,200},")
 _WHITE_SPACE = b" \t\r\n\f\v"
 _FROM_URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _ORIENTATION = 0x0112  # the EXIF tag
+_SCAN = b"\xff\xda"  # the marker that begins one; in compressed data 0xFF is never followed by this
+_RUN_LENGTH_ENCODINGS = (1, 2)  # BI_RLE8 and BI_RLE4 of a BMP's header
+_STRIP_PIXELS = 1 << 20
+_WEBP_MEMORY = 3  # times that of others: its decoder holds two canvases and a copy
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -74,6 +86,8 @@ class OpenImage:
         self._size = image.size
         self.format = image.format or ""
         self.pixel_count = image.width * image.height
+        self.memory_pixels = self.pixel_count * (_WEBP_MEMORY if image.format == "WEBP" else 1)
+        """As many pixels of another format take the memory that decoding this one takes."""
 
     @property
     def upright_size(self) -> tuple[int, int]:
@@ -92,7 +106,7 @@ class OpenImage:
             if image.format == "JPEG":
                 image.draft("L", _fitting(image.size, longest))
             image.load()
-            return _reduced(_upright(image, _in_grey(image)), longest)
+            return np.asarray(_upright(image, _in_grey(image, max(1, max(image.size) // longest))))
         except Exception as error:  # Pillow's parsers raise a dozen kinds on a broken file
             raise UnsupportedImage(f"the {image.format} image is truncated or broken: {error}") from error
 
@@ -137,12 +151,13 @@ def open_image(data: bytes) -> OpenImage:
     if len(data) > MAX_BYTES:
         raise ImageTooLarge(f"image file has {len(data):,} bytes; at most {MAX_BYTES:,} are accepted")
     if size := _webp_size(data):  # Pillow's WebP parser allocates the canvas as it opens the file
-        _check_size("WEBP", *size)
+        _check_size("WebP", *size, MAX_PIXELS_OF_SLOW_FORMATS)
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except Exception as error:  # as in OpenImage.decode
         raise UnsupportedImage(_why_unsupported(data)) from error
-    _check_size(image.format or "", image.width, image.height)
+    _check_size(image.format or "", image.width, image.height, MAX_PIXELS_OF_SLOW_FORMATS if _is_slow(image) else MAX_PIXELS)
+    _check_work(image, data)
     return OpenImage(image)
 
 
@@ -151,14 +166,43 @@ def decode(data: bytes) -> Pixels:
     return open_image(data).decode()
 
 
-def _check_size(image_format: str, width: int, height: int) -> None:
-    limit = MAX_PIXELS_OF_SLOW_FORMATS if image_format in ("WEBP", "TIFF") else MAX_PIXELS
+def _is_slow(image: Image.Image) -> bool:
+    if isinstance(image, PngImagePlugin.PngImageFile):
+        return not image.mode.startswith("I") and any(str(tile.args).endswith(";16B") for tile in image.tile)
+    return image.format in ("WEBP", "TIFF")
+
+
+def _check_size(image_format: str, width: int, height: int, limit: int) -> None:
     if width * height > limit:
         raise ImageTooLarge(
-            f"image is {width} × {height} pixels; at most {limit // 1_000_000} million pixels are accepted as {image_format}"
+            f"image is {width} × {height} pixels; at most {limit // 1_000_000} million are accepted of such a {image_format}"
         )
+    if max(width, height) > MAX_SIDE:
+        raise ImageTooLarge(f"image is {width} × {height} pixels; at most {MAX_SIDE:,} are accepted on a side")
     if width < 1 or height < 1:
         raise UnsupportedImage(f"image is {width} × {height} pixels; at least 1 × 1 is accepted")
+
+
+def _check_work(image: Image.Image, data: bytes) -> None:
+    """Refuses files that are made to take long: small, and gone through again and again, or decoded pixel by pixel.
+
+    Raises:
+        ImageTooLarge: it is one of them.
+    """
+    pixels = image.width * image.height
+    if image.format == "JPEG":
+        scans = data.count(_SCAN)
+        if scans > MAX_SCANS or scans * pixels > MAX_PIXELS_OF_SCANS:
+            raise ImageTooLarge(
+                f"JPEG image has {scans:,} scans of {image.width} × {image.height} pixels; at most {MAX_SCANS:,} scans and "
+                f"{MAX_PIXELS_OF_SCANS // 1_000_000:,} million pixels in all of them are accepted: save it as baseline JPEG"
+            )
+    is_in_runs = image.format == "BMP" and image.info.get("compression") in _RUN_LENGTH_ENCODINGS
+    if is_in_runs and (pixels > MAX_PIXELS_OF_RUNS or len(data) > MAX_BYTES_OF_RUNS):
+        raise ImageTooLarge(
+            f"BMP image of {image.width} × {image.height} pixels and {len(data):,} bytes is run-length encoded; at most "
+            f"{MAX_PIXELS_OF_RUNS // 1_000_000} million pixels and {MAX_BYTES_OF_RUNS:,} bytes are accepted so: save it as PNG"
+        )
 
 
 def _webp_size(data: bytes) -> tuple[int, int] | None:
@@ -188,12 +232,13 @@ def _why_unsupported(data: bytes) -> str:
     return f"the {len(data):,} bytes are no image that can be read, or a truncated one; {accepted}"
 
 
-def _in_grey(image: Image.Image) -> Image.Image:
+def _in_grey(image: Image.Image, factor: int) -> Image.Image:
+    """The image in grey, so many times smaller, over its paper where it is transparent."""
     if image.mode in _TRANSPARENT_MODES or "transparency" in image.info:
-        return _over_paper(image.convert("LA"))
+        return _over_paper(_reduced(image, "LA", factor))
     if image.mode.startswith("I") or image.mode == "F":
-        return Image.fromarray(_to_eight_bits(np.asarray(image)))
-    return image.convert("L")
+        return _reduced(Image.fromarray(_to_eight_bits(np.asarray(image))), "L", factor)
+    return _reduced(image, "L", factor)
 
 
 def _upright(image: Image.Image, grey: Image.Image) -> Image.Image:
@@ -228,15 +273,32 @@ def _fitting(size: tuple[int, int], longest: int) -> tuple[int, int]:
 
 
 def _to_eight_bits(values: NDArray[np.generic]) -> Pixels:
-    """16 bits by their high byte; any other depth by its own range."""
-    numbers = np.nan_to_num(values.astype(np.float32), posinf=0, neginf=0)
-    low, high = float(numbers.min()), float(numbers.max())
-    if values.dtype.kind in "iu" and low >= 0 and high <= 65535:
-        low, high = 0.0, 65535.0
-    eight: Pixels = np.clip((numbers - low) * (255 / max(high - low, 1e-6)), 0, 255).round().astype(np.uint8)
-    return eight
+    """16 bits by their high byte; any other depth by its own range. Some rows at a time: numbers take four times the memory."""
+    step = max(1, _STRIP_PIXELS // values.shape[1])
+    strips = [values[top : top + step] for top in range(0, len(values), step)]
+    low, high = 0.0, 65535.0
+    if values.dtype != np.uint16:
+        smallest = min(float(_numbers(strip).min()) for strip in strips)
+        largest = max(float(_numbers(strip).max()) for strip in strips)
+        if values.dtype.kind == "f" or smallest < low or largest > high:
+            low, high = smallest, largest
+    scale = 255 / max(high - low, 1e-6)
+    return np.concatenate([np.clip((_numbers(strip) - low) * scale, 0, 255).round().astype(np.uint8) for strip in strips])
 
 
-def _reduced(image: Image.Image, longest: int) -> Pixels:
-    factor = max(image.size) // longest
-    return np.asarray(image.reduce(factor) if factor > 1 else image)
+def _numbers(values: NDArray[np.generic]) -> NDArray[np.float32]:
+    numbers = values.astype(np.float32)
+    return np.nan_to_num(numbers, copy=False, posinf=0, neginf=0) if values.dtype.kind == "f" else numbers
+
+
+def _reduced(image: Image.Image, mode: str, factor: int) -> Image.Image:
+    """The image in that mode, so many times smaller. Some rows at a time: a large one is not there in both modes at once."""
+    if factor == 1:
+        return image.convert(mode)
+    width, height = image.size
+    small = Image.new(mode, (-(-width // factor), -(-height // factor)))
+    step = factor * max(1, _STRIP_PIXELS // (width * factor))
+    for top in range(0, height, step):
+        strip = image.crop((0, top, width, min(top + step, height)))
+        small.paste(strip.convert(mode).reduce(factor), (0, top // factor))
+    return small
