@@ -1,10 +1,11 @@
 # Bare `make` lists the targets. Everything is installed inside the checkout: .tools, .venv, .venv-gateway, .test-tools, .venv-chart, .bench.
 PORT ?= 8080
+RUNS ?= 1000000
 HCR := .venv/bin/hcr
 PYTEST := .venv/bin/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check train bench bench-full drill drill-full images render e2e drill-cluster format lock clean setup
+.PHONY: help run test check train bench bench-full fuzz drill drill-full images render e2e drill-cluster format lock clean setup
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -26,6 +27,9 @@ check: .venv/installed ## format, lint, types, imports, generated files, unit te
 
 train: .venv/installed ## train the default model on this machine and publish it
 	@exec $(HCR) train
+
+fuzz: .venv/installed .test-tools/installed ## try a million made-up images on decoding, preprocessing and segmentation (RUNS=1000000)
+	@PYTHONPATH=.:.test-tools .venv/bin/python tests/fuzz/fuzz_images.py $(RUNS)
 
 bench: .venv/installed .bench/installed ## measure the gateway against five other servers, in a quarter of an hour
 	@exec .venv/bin/python -m benchmarks.suite
