@@ -1,4 +1,4 @@
-# Bare `make` lists the targets. Everything is installed inside the checkout: .tools, .venv, .venv-gateway, .test-tools, .venv-chart, .bench.
+# Bare `make` lists the targets. Everything is installed inside the checkout: .tools, .venv, .venv-gateway, .venv-clients, .test-tools, .venv-chart, .bench.
 PORT ?= 8080
 RUNS ?= 1000000
 HCR := .venv/bin/hcr
@@ -13,7 +13,7 @@ help: ## list the targets
 run: .venv/installed ## serve on this machine; trains a quick model first where there is none (PORT=8080)
 	@exec $(HCR) up --port $(PORT)
 
-test: .venv/installed .venv-gateway/installed .test-tools/installed .venv-chart/installed ## run all tests
+test: .venv/installed .venv-gateway/installed .venv-clients/installed .test-tools/installed .venv-chart/installed ## run all tests
 	PYTHONPATH=.venv-gateway/pytest .venv-gateway/bin/python -m pytest -p no:cacheprovider tests/unit/gateway tests/unit/handwriting
 	$(PYTEST)
 
@@ -66,7 +66,7 @@ lock: .venv/installed ## resolve all dependencies anew
 setup: .venv/installed ## install what the other targets need
 
 clean: ## remove everything that was installed or made, but the models in model_repo
-	rm -rf .tools .venv .venv-gateway .test-tools .venv-chart .bench .hcr .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .tools .venv .venv-gateway .venv-clients .test-tools .venv-chart .bench .hcr .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 .venv/installed: requirements/dev.txt requirements/build.txt requirements/uv.txt pyproject.toml scripts/setup.sh
 	@scripts/setup.sh dev
@@ -82,3 +82,6 @@ clean: ## remove everything that was installed or made, but the models in model_
 
 .bench/installed: .venv/installed $(wildcard benchmarks/peers/*/requirements.txt) scripts/setup.sh
 	@scripts/setup.sh peers
+
+.venv-clients/installed: requirements/clients.txt requirements/build.txt requirements/uv.txt scripts/setup.sh
+	@scripts/setup.sh clients

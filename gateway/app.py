@@ -7,7 +7,7 @@ from pathlib import Path
 from flask import Flask, Response, g
 
 from gateway.admission import Admission
-from gateway.api import feedback, forms, models, operations, page, predict, read
+from gateway.api import docs, feedback, forms, models, operations, page, predict, read, v2
 from gateway.api.requests import FORM_BODY_BYTES
 from gateway.api.responses import problem_response
 from gateway.batching import Batcher
@@ -42,16 +42,19 @@ def create_app(
     catalogue = Catalogue(client, settings.model_names, baton, metrics, config)
     batcher = Batcher(catalogue, baton, metrics, settings.max_call_images)
     budget = PixelBudget(settings.decoding_pixels)
-    app.register_blueprint(predict.blueprint(Recognizer(catalogue, batcher, baton, budget, metrics), settings))
+    recognizer = Recognizer(catalogue, batcher, baton, budget, metrics)
+    app.register_blueprint(predict.blueprint(recognizer, settings))
     reader = Reader(catalogue, batcher, baton, budget, metrics)
     app.register_blueprint(read.blueprint(reader, settings))
     app.register_blueprint(forms.blueprint(FormReader(reader, baton), settings))
     app.register_blueprint(models.blueprint(catalogue, settings))
+    app.register_blueprint(v2.blueprint(recognizer, catalogue, settings, is_draining))
     app.register_blueprint(page.blueprint())
     app.register_blueprint(operations.blueprint(catalogue, settings, metrics, is_draining))
     if settings.feedback_dir:
         store = FeedbackStore(Path(settings.feedback_dir), settings.feedback_max_bytes)
         app.register_blueprint(feedback.blueprint(Collector(catalogue, baton, budget, store), settings))
+    app.register_blueprint(docs.blueprint(app, settings))
     app.extensions["metrics"] = metrics
     observe(app, metrics, is_draining)
     app.register_error_handler(Exception, _answer_error)

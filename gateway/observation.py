@@ -72,7 +72,7 @@ def request_id(environment: dict[str, Any]) -> str:
 
 def _check_accept(asked: Request) -> None:
     accepted = asked.headers.get("Accept", "*/*")
-    if accepted == "*/*" or asked.path == "/metrics" or asked.blueprint == "page":
+    if accepted == "*/*" or asked.path == "/metrics" or asked.blueprint in ("page", "docs"):
         return
     if not asked.accept_mimetypes.best_match(["application/json", "application/problem+json"]):
         raise ProblemError(406, "not_acceptable", f"Accept is {accepted[:80]!r}; this path answers application/json.")

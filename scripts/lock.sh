@@ -16,6 +16,7 @@ compile build.txt requirements/build.in -c requirements/dev.txt
 compile test-tools.txt --group pyproject.toml:test-tools -c requirements/dev.txt
 compile chart.txt requirements/chart.in -c requirements/dev.txt
 compile test.txt --group pyproject.toml:test -c requirements/dev.txt
+compile clients.txt --group pyproject.toml:clients
 # The peers of the benchmarks run the same model and the same preprocessing, so on the same versions; the rest is their own choice.
 shared=$(mktemp)
 trap 'rm -f "$shared"' EXIT

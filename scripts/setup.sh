@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes the environments inside the checkout: scripts/setup.sh [dev|gateway|test-tools|chart|peers]. Run by make; does nothing that is done already.
+# Makes the environments inside the checkout: scripts/setup.sh [dev|gateway|clients|test-tools|chart|peers]. Run by make; does nothing that is done already.
 set -eu
 cd "$(dirname "$0")/.."
 what=${1:-dev}
@@ -58,6 +58,10 @@ gateway) # the gateway's own lock alone; pytest comes from a folder beside it
     .tools/bin/uv pip install --quiet --python .venv-gateway/bin/python --target .venv-gateway/pytest --require-hashes -r requirements/test.txt
     touch .venv-gateway/installed
     ;;
+clients) # others' programs that ask the gateway, for tests/api; none of them is needed to run anything
+    environment .venv-clients requirements/clients.txt
+    touch .venv-clients/installed
+    ;;
 test-tools) # a fuzzer, a Redis server and what drives a browser, beside .venv, which serves users too
     say "setup: $(grep -c '^[a-zA-Z0-9].*==' requirements/test-tools.txt) packages of requirements/test-tools.txt, into .test-tools"
     rm -rf .test-tools
@@ -91,5 +95,5 @@ peers) # each server that the benchmarks compare the gateway with; uv links what
     done
     touch .bench/installed
     ;;
-*) fail "unknown environment $what; dev, gateway, test-tools, chart or peers" ;;
+*) fail "unknown environment $what; dev, gateway, clients, test-tools, chart or peers" ;;
 esac

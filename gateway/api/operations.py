@@ -24,17 +24,8 @@ def blueprint(catalogue: Catalogue, settings: Settings, metrics: Metrics, is_dra
 
     @routes.get("/readyz")
     def readyz() -> Response:
-        if is_draining():
-            raise ProblemError(503, "draining", "The gateway is shutting down; it takes no new work.")
-        model = settings.default_model
-        try:
-            available = catalogue.availability(model)
-        except ServingError as error:
-            raise ProblemError(503, "model_unavailable", f"Model {model} cannot answer yet: {error}.") from error
-        if not available:
-            raise ProblemError(503, "model_unavailable", f"Model {model} has no version that is loaded yet.")
-        versions = [status.version for status in available]
-        return json_response(Readiness("ready", ReadyModel(model, versions)))
+        versions = ready_versions(catalogue, settings.default_model, is_draining)
+        return json_response(Readiness("ready", ReadyModel(settings.default_model, versions)))
 
     if not settings.metrics_port:
 
@@ -44,3 +35,20 @@ def blueprint(catalogue: Catalogue, settings: Settings, metrics: Metrics, is_dra
             return Response(encode(metrics.registry), content_type=content_type)
 
     return routes
+
+
+def ready_versions(catalogue: Catalogue, model: str, is_draining: Callable[[], bool]) -> list[int]:
+    """The versions of the default model that can answer, newest first.
+
+    Raises:
+        ProblemError: 503 `draining` or `model_unavailable`: no request should come here now.
+    """
+    if is_draining():
+        raise ProblemError(503, "draining", "The gateway is shutting down; it takes no new work.")
+    try:
+        available = catalogue.availability(model)
+    except ServingError as error:
+        raise ProblemError(503, "model_unavailable", f"Model {model} cannot answer yet: {error}.") from error
+    if not available:
+        raise ProblemError(503, "model_unavailable", f"Model {model} has no version that is loaded yet.")
+    return [status.version for status in available]

@@ -1,8 +1,8 @@
 """Answers as JSON."""
 
 import msgspec
-from flask import Response, g
-from msgspec import Struct
+from flask import Response, g, request
+from msgspec import UNSET, Struct
 
 from gateway.api import schemas
 from gateway.errors import PROBLEM_TYPE, Problem, to_problem
@@ -17,7 +17,7 @@ def json_response(value: Struct, status: int = 200) -> Response:
 
 def problem_response(problem: Problem) -> Response:
     """RFC 9457: application/problem+json, with the request's id."""
-    body = schemas.Problem(**problem.as_json(), id=g.id)
+    body = schemas.Problem(**problem.as_json(), id=g.id, error=problem.detail if request.path.startswith("/v2") else UNSET)
     response = Response(_encoder.encode(body), problem.status, mimetype=PROBLEM_TYPE)
     response.headers.extend(problem.headers)
     return response

@@ -73,18 +73,27 @@ class ReadOptions(CharacterOptions, kw_only=True, forbid_unknown_fields=True, fr
     max_candidates: Annotated[int, Meta(ge=1, le=50, description="how many readings to give, 1 to 50")] = 5
 
 
+Label = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        description="the class that the image shows, one of the model's",
+        examples=["7"],
+        extra_json_schema={"format": "class-label"},
+    ),
+]
+
+
+class FeedbackQuery(ModelChoice, kw_only=True, forbid_unknown_fields=True, frozen=True):
+    """What may stand in the query: the label must, where the body is an image."""
+
+    label: Label | UnsetType = UNSET
+
+
 class FeedbackOptions(ModelChoice, kw_only=True, forbid_unknown_fields=True, frozen=True):
     """What an image shows."""
 
-    label: Annotated[
-        str,
-        Meta(
-            min_length=1,
-            description="the class that the image shows, one of the model's",
-            examples=["7"],
-            extra_json_schema={"format": "class-label"},
-        ),
-    ]
+    label: Label
 
 
 class PredictBody(PredictOptions, kw_only=True, forbid_unknown_fields=True, frozen=True):
@@ -209,6 +218,8 @@ def _reference(kind: type[Struct]) -> dict[str, str]:
 
 BatchResult = Annotated[Any, Meta(extra_json_schema={"anyOf": [_reference(Character), _reference(BatchError)]})]
 """msgspec takes no union of structs without tags."""
+SHARED = (Problem, Character, BatchError)
+"""What is referred to by name."""
 
 
 class BatchAnswer(Answered, kw_only=True, frozen=True):
@@ -325,3 +336,142 @@ class Readiness(Struct, frozen=True):
 
     status: Literal["ready"]
     model: ReadyModel
+
+
+# The Open Inference Protocol: members that are not known are ignored, since clients send some of their own.
+
+
+class InferInput(Struct, frozen=True):
+    """The images, one string of base64 each."""
+
+    name: Literal["image"]
+    shape: Annotated[list[Annotated[int, Meta(ge=1)]], Meta(min_length=1, max_length=1, description="[N]: how many images")]
+    datatype: Literal["BYTES"]
+    data: Annotated[list[Base64], Meta(min_length=1)]
+
+
+class BinaryParameters(Struct, frozen=True):
+    """Where an input's data is: behind the JSON, so many bytes."""
+
+    binary_data_size: Annotated[int, Meta(ge=1)]
+
+
+class BinaryInput(Struct, frozen=True):
+    """The images, behind the JSON: base64, or the files themselves."""
+
+    name: Literal["image"]
+    shape: Annotated[list[Annotated[int, Meta(ge=1)]], Meta(min_length=1, max_length=1)]
+    datatype: Literal["BYTES"]
+    parameters: BinaryParameters
+
+
+class OutputParameters(Struct, frozen=True, forbid_unknown_fields=True):
+    """How an output is given."""
+
+    binary_data: bool | UnsetType = UNSET
+
+
+OutputName = Literal["label", "probabilities"]
+
+
+class RequestedOutput(Struct, frozen=True):
+    """An output that is wanted; without any, both are given."""
+
+    name: OutputName
+    parameters: OutputParameters = OutputParameters()
+
+
+class InferParameters(Struct, frozen=True):
+    """How outputs are given that are not asked for by name."""
+
+    binary_data_output: bool = False
+
+
+class InferOptions(Struct, kw_only=True, frozen=True):
+    """What a request to infer holds besides its input."""
+
+    id: Annotated[str, Meta(description="comes back with the answer", max_length=1000)] | UnsetType = UNSET
+    outputs: Annotated[list[RequestedOutput], Meta(max_length=8)] = []
+    parameters: InferParameters = InferParameters()
+
+
+class InferRequest(InferOptions, kw_only=True, frozen=True):
+    """Images of one character each."""
+
+    inputs: Annotated[list[InferInput], Meta(min_length=1, max_length=1)]
+
+
+class BinaryInferRequest(InferOptions, kw_only=True, frozen=True):
+    """The same, with the images behind the JSON."""
+
+    inputs: Annotated[list[BinaryInput], Meta(min_length=1, max_length=1)]
+
+
+class OutputPlace(Struct, frozen=True):
+    """Where an output's data is: behind the JSON, so many bytes."""
+
+    binary_data_size: int
+
+
+class InferOutput(Struct, kw_only=True, frozen=True):
+    """A label for each image, or its probabilities, class by class."""
+
+    name: OutputName
+    datatype: Literal["BYTES", "FP32"]
+    shape: list[int]
+    data: list[str | float] | UnsetType = UNSET
+    parameters: OutputPlace | UnsetType = UNSET
+
+
+class InferAnswer(Struct, kw_only=True, frozen=True):
+    """The answer about the images."""
+
+    id: str
+    model_name: str
+    model_version: str
+    outputs: list[InferOutput]
+
+
+class ServerMetadata(Struct, frozen=True):
+    """What serves."""
+
+    name: str
+    version: str
+    extensions: list[str]
+
+
+class TensorMetadata(Struct, frozen=True):
+    """An input or output of a model; -1 is any number."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+
+
+class ModelMetadata(Struct, frozen=True):
+    """A model, its versions that can answer, newest first, and what it takes and gives."""
+
+    name: str
+    versions: list[str]
+    platform: str
+    inputs: list[TensorMetadata]
+    outputs: list[TensorMetadata]
+
+
+class Live(Struct, frozen=True):
+    """The process can serve."""
+
+    live: bool
+
+
+class Ready(Struct, frozen=True):
+    """The default model can answer."""
+
+    ready: bool
+
+
+class ModelReady(Struct, frozen=True):
+    """The model can answer."""
+
+    name: str
+    ready: bool

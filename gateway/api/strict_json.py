@@ -1,6 +1,7 @@
 """JSON as the gateway takes it: in UTF-8, and no object with a key that comes twice (I-JSON, RFC 7493)."""
 
 import json
+import math
 from typing import Any
 
 import msgspec
@@ -11,13 +12,13 @@ class InvalidJson(ValueError):
 
 
 def parse(text: bytes) -> Any:
-    """The value that the text holds.
+    """The value that the text holds; a number without a fraction is an int, however it is written.
 
     Raises:
         InvalidJson: it holds none.
     """
     try:
-        value = msgspec.json.decode(text)
+        value = _decoder.decode(text)
         if b"\\" in text:
             json.loads(text, object_pairs_hook=_refuse_repeated)
         elif text.count(b'"') != 2 * _string_count(value):  # of a repeated key only the last is left
@@ -25,6 +26,16 @@ def parse(text: bytes) -> Any:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidJson(str(error)) from None
     return value
+
+
+def _number(text: str) -> int | float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise InvalidJson("a number is out of range")
+    return int(value) if value.is_integer() else value
+
+
+_decoder = msgspec.json.Decoder(float_hook=_number)
 
 
 def _string_count(value: Any) -> int:

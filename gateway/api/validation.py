@@ -12,6 +12,7 @@ from werkzeug.datastructures import MultiDict
 from gateway.errors import ProblemError
 from handwriting.constraint import PATTERN_NAME, InvalidPattern, Pattern, parse_pattern
 
+_PLACE = re.compile(r"\.([^.\[]+)|\[([^\]]+)\]")  # as msgspec tells it: $.inputs[0].shape
 _NUMBER = re.compile(r"[0-9]{1,18}")
 
 Kind = TypeVar("Kind", bound=Struct)
@@ -91,16 +92,19 @@ def _mistakes(kind: type[Struct], values: Mapping[str, Any]) -> list[tuple[str, 
             continue
         try:
             msgspec.convert(value, fields[name].type)
-        except msgspec.ValidationError:
-            mistakes.append((_pointer(name), f"It is {_shown(value)}; {_expected(fields[name].type)} is expected."))
+        except msgspec.ValidationError as error:
+            told, _, place = str(error).partition(" - at `$")
+            expected = _expected(fields[name].type)
+            detail = f"{told}." if place or expected is None else f"It is {_shown(value)}; {expected} is expected."
+            mistakes.append((_pointer(name) + _PLACE.sub(r"/\1\2", place.rstrip("`")), detail))
     return mistakes
 
 
-def _expected(hint: Any) -> str:
+def _expected(hint: Any) -> str | None:
     """What the field's type says of itself."""
     if get_origin(hint) is not Annotated:  # a union with UnsetType
-        hint = next(one for one in get_args(hint) if get_origin(one) is Annotated)
-    return str(hint.__metadata__[-1].description)
+        hint = next((one for one in get_args(hint) if get_origin(one) is Annotated), None)
+    return hint.__metadata__[-1].description if hint is not None else None
 
 
 @cache

@@ -62,4 +62,4 @@ def test_a_layout_that_is_none_is_refused(client: FlaskClient, fields: Any) -> N
     response = ask(client, png(form()), fields)
 
     assert (response.status_code, response.get_json()["code"]) == (400, "invalid_request")
-    assert response.get_json()["errors"][0]["pointer"] == "/layout"
+    assert response.get_json()["errors"][0]["pointer"].startswith("/layout")
