@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.error
@@ -37,19 +38,22 @@ def gateway(server: FakeModelServer, **settings: str) -> Iterator[tuple[subproce
     port = settings.get("GATEWAY_PORT", str(free_port()))
     environment = {**os.environ, "GATEWAY_MODEL_SERVER": server.address, **settings, "GATEWAY_PORT": port}
     command = [sys.executable, "-m", "gateway.wsgi"]
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     url = f"http://127.0.0.1:{port}"
-    try:
-        deadline = time.monotonic() + 60
-        while get(f"{url}/readyz")[0] != 200:
-            assert process.poll() is None, process.communicate()[0]
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        yield process, url
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
+    with tempfile.TemporaryFile("w+") as output:  # a pipe that nobody reads is full after some hundred lines of log
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT, text=True)
+        try:
+            deadline = time.monotonic() + 60
+            while get(f"{url}/readyz")[0] != 200:
+                if process.poll() is not None:
+                    output.seek(0)
+                    raise AssertionError(output.read())
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            yield process, url
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
 
 
 def get(url: str) -> tuple[int, dict[str, Any]]:
