@@ -1,13 +1,13 @@
 """The API as an OpenAPI 3.1 document, made of the operations in description.py and the types in schemas.py."""
 
 from collections.abc import Iterable
-from importlib.metadata import version
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from gateway.api.description import ALWAYS, OPERATIONS, PROBLEMS, Operation
+from gateway.api.product import installed_version
 from gateway.api.requests import IMAGE_TYPES
 from gateway.api.schemas import SHARED, Problem
 from gateway.errors import PROBLEM_TYPE, TITLES
@@ -30,7 +30,7 @@ def document(paths: Iterable[tuple[str, str]], settings: Settings) -> dict[str, 
         "openapi": "3.1.0",
         "info": {
             "title": "Handwritten Character Recognition",
-            "version": version("handwritten-character-recognition"),
+            "version": installed_version(),
             "description": "Recognises handwritten characters and reads fields of them.",
             "license": {"name": "Apache 2.0", "identifier": "Apache-2.0"},
         },

@@ -5,7 +5,6 @@ https://github.com/kserve/open-inference-protocol, https://github.com/triton-inf
 
 import struct
 from collections.abc import Callable, Iterable, Sequence
-from importlib.metadata import version as version_of
 from typing import Any, Literal
 
 import msgspec
@@ -17,6 +16,7 @@ from werkzeug.datastructures import MultiDict
 from gateway.api import schemas
 from gateway.api.content import body_of, json_object, unsupported
 from gateway.api.operations import ready_versions
+from gateway.api.product import NAME, installed_version
 from gateway.api.requests import bytes_or_error, check_count, deadline_of
 from gateway.api.responses import json_response
 from gateway.api.validation import checked, invalid, values_from_text
@@ -38,8 +38,7 @@ def blueprint(recognizer: Recognizer, catalogue: Catalogue, settings: Settings, 
 
     @routes.get("/v2")
     def server() -> Response:
-        name = "handwritten-character-recognition"
-        return json_response(schemas.ServerMetadata(name, version_of(name), ["binary_tensor_data"]))
+        return json_response(schemas.ServerMetadata(NAME, installed_version(), ["binary_tensor_data"]))
 
     @routes.get("/v2/health/live")
     def live() -> Response:
