@@ -115,12 +115,14 @@ class ModelClient:
     """Speaks to the model servers behind `address`. Thread-safe; does not survive a fork: make it in the worker.
 
     `address` is `host:port`, whose every resolved address is used in turn, or several `ip:port` with commas between. A server
-    that says nothing for `attempt_seconds` is asked no more, and the next one is.
+    that says nothing for `attempt_seconds` is asked no more, and the next one is; a single one, at an IP address, is waited
+    for.
     """
 
     def __init__(self, address: str, attempt_seconds: float = 1.0) -> None:
         self.address = address
-        options = [("grpc.service_config", _service_config(attempt_seconds)), *_CHANNEL_OPTIONS]
+        patience = attempt_seconds if _may_be_several(address) else None
+        options = [("grpc.service_config", _service_config(patience)), *_CHANNEL_OPTIONS]
         self._channel = grpc.insecure_channel(_target(address), options=options)
         self._predict = self._method(PREDICT, wire_pb2.PredictResponse)
         self._metadata = self._method(METADATA, wire_pb2.GetModelMetadataResponse)
@@ -196,10 +198,21 @@ class ModelClient:
         )
 
 
-def _service_config(attempt_seconds: float) -> str:
+def _service_config(attempt_seconds: float | None) -> str:
     config = copy.deepcopy(_SERVICE_CONFIG)
-    config["methodConfig"][0]["retryPolicy"]["perAttemptRecvTimeout"] = f"{attempt_seconds:g}s"
+    if attempt_seconds is not None:
+        config["methodConfig"][0]["retryPolicy"]["perAttemptRecvTimeout"] = f"{attempt_seconds:g}s"
     return json.dumps(config)
+
+
+def _may_be_several(address: str) -> bool:
+    """Whether there may be another server to ask: several addresses, or a name that may resolve to several."""
+    host = address.rpartition(":")[0].strip().strip("[]")
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return True  # a name, or a list
+    return False
 
 
 def _decoder(response: type[Message]) -> Callable[[bytes], Message | None]:

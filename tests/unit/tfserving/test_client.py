@@ -175,6 +175,14 @@ def test_a_server_that_hangs_is_passed_over_and_then_left_alone() -> None:
             one.stop()
 
 
+def test_a_single_slow_server_is_waited_for(server: FakeModelServer) -> None:
+    with ModelClient(server.address, attempt_seconds=0.1) as client:
+        server.delay(0.4)
+
+        assert client.predict("digits", {IMAGES: BLANK}, signature=SIGNATURE, timeout_seconds=20).version == 2
+    assert len(server.calls_of("Predict")) == 1
+
+
 def test_a_server_that_dies_under_calls_fails_none_of_them() -> None:
     with FakeModelServer() as one, FakeModelServer() as other, ModelClient(f"{one.address},{other.address}") as client:
         until_asked(client, one)
