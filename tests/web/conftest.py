@@ -45,6 +45,7 @@ def visit(browser: "Browser", request: pytest.FixtureRequest) -> Iterator[Visit]
     ) -> "Page":
         origin = url or request.getfixturevalue("house").url
         page = browser.new_context(**{"viewport": {"width": 1180, "height": 820}, "locale": "en-GB", **options}).new_page()
+        page.set_default_timeout(90_000)  # milliseconds; others may use the machine too
         failures: list[str] = []
         requests: list[str] = []
         page.on("pageerror", lambda error: failures.append(str(error)))
@@ -113,7 +114,7 @@ def wait_for_text(page: "Page", selector: str, part: str) -> str:
     return page.locator(selector).text_content() or ""
 
 
-def until(condition: Callable[[], Any], page: "Page", seconds: float = 30) -> None:
+def until(condition: Callable[[], Any], page: "Page", seconds: float = 90) -> None:
     """Returns once the condition holds, while the page goes on."""
     deadline = time.monotonic() + seconds
     while not condition():
