@@ -11,13 +11,16 @@ function showMessage(text, isWrong = false) {
   element("message").classList.toggle("wrong", isWrong);
 }
 
-/** Does it, and tells in words what the server has against it. */
-async function tellingWhy(work) {
-  try {
-    await work();
-  } catch (error) {
-    showMessage(error instanceof Refusal ? error.words : say("failed", { detail: error.message }), true);
-  }
+let last = Promise.resolve(); // of what was asked for
+
+/** Does it when all that was asked for before is done. */
+function inTurn(work) {
+  last = last.then(work).catch(tellWhy);
+}
+
+/** Tells in words what the server, or the browser, has against it. */
+function tellWhy(error) {
+  showMessage(error instanceof Refusal ? error.words : say("failed", { detail: error.message }), true);
 }
 
 const onWait = (why, seconds) => showMessage(say(why, { seconds }), true);
@@ -265,10 +268,10 @@ function download(text, type, name) {
 // Wiring
 
 function onFiles(id, take) {
-  element(id).addEventListener("change", async (event) => {
+  element(id).addEventListener("change", (event) => {
     const files = [...event.target.files];
     event.target.value = "";
-    if (files.length) await tellingWhy(() => take(files));
+    if (files.length) inTurn(() => take(files));
   });
 }
 
@@ -282,7 +285,15 @@ element("add").addEventListener("click", () => {
 });
 element("save").addEventListener("click", () => download(JSON.stringify(layout()), "application/json", "layout.json"));
 element("csv").addEventListener("click", () => download(asCsv(), "text/csv", "forms.csv"));
-tellingWhy(async () => {
-  state.models = (await ask("GET", "/v1/models", null, "", { onWait })).models;
-  showMessage("");
-});
+
+async function loadModels() {
+  let told = "";
+  const onWaitHere = (why, seconds) => {
+    onWait(why, seconds);
+    told = element("message").textContent;
+  };
+  state.models = (await ask("GET", "/v1/models", null, "", { onWait: onWaitHere })).models;
+  if (element("message").textContent === told) showMessage("");
+}
+
+loadModels().catch(tellWhy);

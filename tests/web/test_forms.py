@@ -81,6 +81,7 @@ def test_fields_are_marked_once_and_read_from_scans(visit: Visit, papers: Path, 
 def test_fields_are_placed_with_the_keyboard_alone(visit: Visit, fake_house: str, papers: Path, tmp_path: Path) -> None:
     page = visit("/forms", url=fake_house)
     page.set_input_files("#form", papers / "empty.png")
+    page.wait_for_selector("#add")  # shown: what is hidden takes no focus
     page.focus("#add")
     page.keyboard.press("Enter")
     page.wait_for_selector("#page button:focus")
