@@ -1,13 +1,15 @@
 """Requests in flight together → one call of the model server.
 
-A request that finds no call for its model and version under way calls at once, in its own thread. Those that come meanwhile
-wait in a line, first come first served; when the call has ended, the first of them calls for all that wait, up to the largest
-batch. So nobody waits while the model server is idle, and the busier it is, the more images share the cost of a call.
+A request that finds nobody at work for its model and version takes the lead at once, in its own thread: it prepares its image
+and calls. Those that come meanwhile wait in a line, first come first served; when the call has ended, the first of them takes
+the lead for all that wait, up to the largest batch. So nobody waits while the model server is idle, and the busier it is, the
+more images share the cost of a call. Images of several requests prepared one after the other also take less of the processor's
+time than between the other parts of their requests: what they need is in its caches.
 """
 
 import copy
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 from time import monotonic
@@ -15,7 +17,7 @@ from time import monotonic
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.budget import Baton, Deadline, Overloaded
+from gateway.budget import Baton, Deadline, Overloaded, asleep
 from gateway.catalogue import Catalogue, Classes
 from gateway.metrics import Metrics, Stages
 from handwriting.preprocess import Tensor
@@ -23,6 +25,8 @@ from tfserving.errors import DeadlineExceeded, InvalidResponse, ServerFault, Ser
 
 _LONG_CALL_SECONDS = 0.05
 """A call that takes longer holds the line back no more: another may leave beside it."""
+_LONG_PREPARATION_SECONDS = 0.005
+"""After so long a leader prepares no more images, and calls; the next leader goes on meanwhile."""
 _MOST_CALLS = 16
 """Calls of one line at the same time, at most: what hangs on one model server must not hold back what the others can do."""
 
@@ -32,33 +36,51 @@ _MAY_BE_ONE_ITEMS_FAULT = (ServerFault, InvalidResponse)
 _Key = tuple[str, int | str | None]  # a model, and the version or label that was asked for
 _Scores = tuple[NDArray[np.float32], int]  # (N, K), and the version that gave them
 
+Preparation = Callable[[Callable[[str], None]], Tensor]
+"""Makes the tensor uint8 (28, 28) of one image; calls what it is given with the name of each stage as it enters it."""
+
 
 @dataclass(eq=False, slots=True)
 class _Item:
-    """What one request wants to know. Its thread sleeps until `turn` can be acquired: then it has an outcome, or leads."""
+    """What one request wants to know. Its thread sleeps on `turn`: when it wakes, it has an outcome, or leads."""
 
-    tensors: Tensor
     deadline: Deadline
-    joined: float = field(default_factory=monotonic)
-    called: float = 0.0
-    turn: Lock = field(default_factory=Lock)
-    companions: "list[_Item] | None" = None  # set when it is this item's turn to call: for itself and for these
-    outcome: "_Scores | ServingError | None" = None
-    must_go_alone: bool = False
+    size: int  # in images
+    tensors: Tensor | None  # (N, 28, 28); of one that is not prepared yet, None
+    preparation: Preparation | None = None
+    turn: Lock = field(default_factory=asleep)
+    stages: list[tuple[str, float]] = field(default_factory=list)  # that it has entered, and when
+    leads: bool = False
     has_left: bool = False
+    must_go_alone: bool = False
+    outcome: "_Scores | Exception | None" = None
 
     @property
     def is_awake(self) -> bool:
-        """Whether it is this item's thread that must do something now."""
-        return self.companions is not None or self.outcome is not None or self.must_go_alone
+        """Whether it is this item's thread that must do something now, or will be as soon as it has the baton."""
+        return self.leads or self.outcome is not None or self.must_go_alone
+
+    def enter(self, stage: str) -> None:
+        self.stages.append((stage, monotonic()))
+
+    def prepare(self) -> None:
+        """Makes the tensors, or the outcome where there are none to be had."""
+        if self.preparation is None or self.tensors is not None:
+            return
+        try:
+            self.deadline.remaining()
+            self.tensors = self.preparation(self.enter)[np.newaxis]
+        except Exception as error:  # the request's own, whichever thread meets it
+            self.outcome = error
+        self.enter("queue")
 
 
 @dataclass(slots=True)
 class _Line:
-    """Those that wait for one model and version, and the calls under way for it."""
+    """Those that wait for one model and version, and the groups under way for it."""
 
     waiting: deque[_Item] = field(default_factory=deque)
-    calls: int = 0
+    groups: int = 0
     last_call: float = 0.0
 
 
@@ -81,147 +103,200 @@ class Batcher:
         self._waiting_images = 0
 
     def scores_by_class(
-        self, tensors: Tensor, model: str, version: int | str | None, deadline: Deadline, stages: Stages
+        self, images: "Tensor | Preparation", model: str, version: int | str | None, deadline: Deadline, stages: Stages
     ) -> tuple[NDArray[np.float32], Classes, int]:
         """The probabilities float32 (N, K) of the images uint8 (N, 28, 28), with the classes and the number of the version that
-        gave them. More images than the largest batch go in several calls, all to one version.
+        gave them. More images than the largest batch go in several calls, all to one version. Instead of images one that is
+        still to be prepared can be given, by whoever has the time.
 
         Raises:
             Overloaded: too many wait already.
             ServingError: no believable answer came in time.
+            Whatever the preparation raises.
         """
-        scores, answered = self._scores(tensors[: self._largest_batch], (model, version), deadline, stages)
-        for first in range(self._largest_batch, len(tensors), self._largest_batch):
-            more, _ = self._scores(tensors[first : first + self._largest_batch], (model, answered), deadline, stages)
-            scores = np.concatenate([scores, more])
+        scores, answered = self._scores(self._first_item(images, deadline), (model, version), stages)
+        if not callable(images):
+            for first in range(self._largest_batch, len(images), self._largest_batch):
+                rest = images[first : first + self._largest_batch]
+                more, _ = self._scores(_Item(deadline, len(rest), rest), (model, answered), stages)
+                scores = np.concatenate([scores, more])
         classes = self._catalogue.classes_of(model, answered, deadline)
         if scores.shape[1] != len(classes.labels):
             self._catalogue.forget(model, answered)
             raise InvalidResponse(f"model {model} answered {scores.shape[1]} scores for {len(classes.labels)} classes")
         return scores, classes, answered
 
-    def _scores(self, tensors: Tensor, key: _Key, deadline: Deadline, stages: Stages) -> _Scores:
-        item = _Item(tensors, deadline)
-        stages.enter("queue", at=item.joined)
-        with self._baton.passed_on():
+    def _first_item(self, images: "Tensor | Preparation", deadline: Deadline) -> _Item:
+        if callable(images):
+            return _Item(deadline, 1, None, images)
+        first = images[: self._largest_batch]
+        return _Item(deadline, len(first), first)
+
+    def _scores(self, item: _Item, key: _Key, stages: Stages) -> _Scores:
+        stages.enter("queue")
+        with self._baton.held():
             line = self._join(item, key)
-            while not item.is_awake:
+            if item.leads:
+                self._baton.step_back()  # those who come first may come along
+            else:
                 self._wait(item, line)
-            if item.companions is not None:
+            if item.leads:
                 self._lead(item, line, key)
-            stages.enter("predict", at=item.called)
             if item.must_go_alone:
-                item.outcome = self._catalogue.scores(tensors, *key, deadline)
-            stages.enter("queue")  # for the baton
-        if isinstance(item.outcome, ServingError):
+                item.enter("predict")
+                item.outcome = self._catalogue.scores(_tensors_of(item), *key, item.deadline)
+                item.enter("queue")
+        for stage, at in item.stages:
+            stages.enter(stage, at)
+        if isinstance(item.outcome, Exception):
             raise item.outcome
         assert item.outcome is not None
         return item.outcome
 
     def _join(self, item: _Item, key: _Key) -> _Line:
-        """Puts the item into its line, or makes it lead at once where no call is under way."""
-        item.turn.acquire()
+        """Puts the item into its line, or makes it lead at once where nobody does."""
         with self._lock:
             line = self._lines.setdefault(key, _Line())
-            if not line.calls:
-                line.calls = 1
-                item.companions = []
+            if not line.groups:
+                line.groups = 1
+                item.leads = True
                 return line
-            if self._waiting_images + len(item.tensors) > self._most_waiting:
+            if self._waiting_images + item.size > self._most_waiting:
                 self._metrics.shed.labels("queue").inc()
                 raise Overloaded(f"{self._waiting_images:,} images wait for the model server already")
             line.waiting.append(item)
-            self._waiting_images += len(item.tensors)
+            self._waiting_images += item.size
         return line
 
     def _wait(self, item: _Item, line: _Line) -> None:
-        """Returns when the item has an outcome or leads, or when it is time to look again.
+        """Gives the baton away, and returns with it when the item has an outcome or leads.
 
         Raises:
             DeadlineExceeded: the item's time is over; it has left the line.
         """
-        if item.turn.acquire(timeout=max(0.0, min(item.deadline.left(), _LONG_CALL_SECONDS))):
+        self._baton.give_away()
+        while not item.turn.acquire(timeout=max(0.0, min(item.deadline.left(), _LONG_CALL_SECONDS))):
+            with self._lock:
+                if item.is_awake:
+                    break
+                if item.deadline.left() <= 0:
+                    self._leave(item, line)
+                    break
+                is_held_back = line.waiting and line.waiting[0] is item and monotonic() - line.last_call > _LONG_CALL_SECONDS
+                if is_held_back and line.groups < _MOST_CALLS:
+                    self._give_turn(line)
+        else:
+            self._baton.receive()
             return
-        with self._lock:
-            if item.is_awake:
-                return
-            if item.deadline.left() <= 0:
-                self._leave(item, line)
-                item.deadline.remaining()
-            is_held_back = line.waiting and line.waiting[0] is item and monotonic() - line.last_call > _LONG_CALL_SECONDS
-            if is_held_back and line.calls < _MOST_CALLS:
-                self._give_turn(line)
+        if item.has_left:
+            self._baton.take()
+            item.deadline.remaining()
+        item.turn.acquire()  # it is promised
+        self._baton.receive()
 
     def _leave(self, item: _Item, line: _Line) -> None:
         item.has_left = True
         if item in line.waiting:
             line.waiting.remove(item)
-            self._waiting_images -= len(item.tensors)
+            self._waiting_images -= item.size
 
     def _lead(self, item: _Item, line: _Line, key: _Key) -> None:
-        """Calls for the item and its companions, hands the line to the next, and gives everyone an outcome."""
-        assert item.companions is not None
-        group = [item, *(one for one in item.companions if not one.has_left)]
+        """Prepares and calls for the item and its companions, hands the line to the next, and gives everyone an outcome."""
+        group = self._gather(item, line)
+        self._baton.give_away()
+        outcome: _Scores | Exception | None = None
         try:
-            line.last_call = monotonic()
-            for one in group:
-                one.called = line.last_call
-            item.outcome = self._call(group, key, item.deadline)
+            if group:
+                line.last_call = monotonic()
+                for one in group:
+                    one.stages.append(("predict", line.last_call))
+                outcome = self._call(group, key)
         except ServingError as error:
-            item.outcome = error
+            outcome = error
         finally:
-            self._settle(group, item.outcome, line, key)
+            self._settle(item, group, outcome, line, key)
 
-    def _call(self, group: Sequence[_Item], key: _Key, deadline: Deadline) -> _Scores:
-        tensors = group[0].tensors if len(group) == 1 else np.concatenate([one.tensors for one in group])
-        return self._catalogue.scores(tensors, *key, deadline)
+    def _gather(self, item: _Item, line: _Line) -> list[_Item]:
+        """The item and those that come along, prepared; not those that cannot be, who have their outcome already."""
+        begun = monotonic()
+        item.prepare()
+        group = [item] if item.outcome is None else []
+        images = sum(one.size for one in group)
+        while True:
+            with self._lock:
+                if not line.waiting or images + line.waiting[0].size > self._largest_batch:
+                    return group
+                if monotonic() - begun > _LONG_PREPARATION_SECONDS:
+                    if line.groups < _MOST_CALLS:
+                        self._give_turn(line)
+                    return group
+                one = line.waiting.popleft()
+                self._waiting_images -= one.size
+            one.prepare()
+            if one.outcome is None:
+                group.append(one)
+                images += one.size
+                continue
+            with self._lock:
+                if not one.has_left:
+                    self._baton.promise([one.turn])
 
-    def _settle(self, group: Sequence[_Item], outcome: "_Scores | ServingError | None", line: _Line, key: _Key) -> None:
-        companions = group[1:]
+    def _call(self, group: Sequence[_Item], key: _Key) -> _Scores:
+        tensors = _tensors_of(group[0]) if len(group) == 1 else np.concatenate([_tensors_of(one) for one in group])
+        return self._catalogue.scores(tensors, *key, group[0].deadline)
+
+    def _settle(self, item: _Item, group: list[_Item], outcome: "_Scores | Exception | None", line: _Line, key: _Key) -> None:
+        """Gives all in the group the outcome, and the first who waits the lead; returns with the baton."""
+        answered = monotonic()
+        own = asleep()
         with self._lock:
-            line.calls -= 1
-            if isinstance(outcome, DeadlineExceeded):  # the leader's; theirs may be later
-                self._return(companions, line)
-                companions = []
-            self._give_turn(line)
-            if not line.calls and not line.waiting:
-                self._lines.pop(key, None)
-        if isinstance(outcome, tuple):
-            _share(outcome, group)
-        elif companions and (outcome is None or isinstance(outcome, _MAY_BE_ONE_ITEMS_FAULT)):
+            line.groups -= 1
+            companions = [one for one in group if one is not item and not one.has_left]
+            if isinstance(outcome, DeadlineExceeded):  # the first one's; that of others may be later
+                later = [one for one in companions if one is not group[0]]
+                self._return(later, line)
+                companions = [one for one in companions if one is group[0]]
+            if isinstance(outcome, tuple):
+                _share(outcome, group)
+            else:
+                alone = outcome is None or (len(group) > 1 and isinstance(outcome, _MAY_BE_ONE_ITEMS_FAULT))
+                for one in [item, *companions] if item in group else companions:
+                    one.must_go_alone = alone
+                    one.outcome = None if alone else copy.copy(outcome)
             for one in group:
-                one.must_go_alone = True
-        else:
-            for one in companions:
-                one.outcome = copy.copy(outcome)
-        for one in companions:
-            one.turn.release()
+                one.stages.append(("queue", answered))
+            self._baton.promise([own, *(one.turn for one in companions)])
+            self._give_turn(line)
+            if not line.groups and not line.waiting:
+                self._lines.pop(key, None)
+        own.acquire()
+        self._baton.receive()
 
     def _return(self, items: Sequence[_Item], line: _Line) -> None:
         """Puts them back to the front of the line, in their order."""
         for one in reversed(items):
-            if not one.has_left:
-                line.waiting.appendleft(one)
-                self._waiting_images += len(one.tensors)
+            line.waiting.appendleft(one)
+            self._waiting_images += one.size
 
     def _give_turn(self, line: _Line) -> None:
-        """Makes the first in the line lead a call for as many as fit into it."""
+        """Makes the first in the line lead the next group, as soon as it has the baton."""
         if not line.waiting:
             return
         first = line.waiting.popleft()
-        group, images = [first], len(first.tensors)
-        while line.waiting and images + len(line.waiting[0].tensors) <= self._largest_batch:
-            group.append(line.waiting.popleft())
-            images += len(group[-1].tensors)
-        self._waiting_images -= images
-        line.calls += 1
-        first.companions = group[1:]
-        first.turn.release()
+        self._waiting_images -= first.size
+        line.groups += 1
+        first.leads = True
+        self._baton.promise([first.turn])
+
+
+def _tensors_of(item: _Item) -> Tensor:
+    assert item.tensors is not None
+    return item.tensors
 
 
 def _share(answer: _Scores, group: Sequence[_Item]) -> None:
     scores, version = answer
     first = 0
     for one in group:
-        one.outcome = scores[first : first + len(one.tensors)], version
-        first += len(one.tensors)
+        one.outcome = scores[first : first + one.size], version
+        first += one.size

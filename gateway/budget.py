@@ -1,7 +1,8 @@
 """What a request may use: time, memory and the processor."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import Lock, local
 from time import monotonic
 
@@ -72,39 +73,101 @@ class Baton:
 
     Python runs one thread at a time whatever we do. But Pillow and OpenCV let go of the interpreter in every small operation,
     so that threads which compute side by side change places some twenty times a request; with the baton, a few times.
+
+    First come, first served: whoever gives it away wakes the next in line, who then holds it already.
     """
 
     def __init__(self) -> None:
         self._lock = Lock()
+        self._is_free = True
+        self._line: deque[Lock] = deque()  # each is what a thread sleeps on, or will
         self._mine = local()
+
+    @property
+    def is_mine(self) -> bool:
+        """Whether this thread holds it."""
+        return getattr(self._mine, "is_held", False)
+
+    def take(self) -> None:
+        """Waits for the baton."""
+        with self._lock:
+            if is_free := self._is_free:
+                self._is_free = False
+            else:
+                turn = asleep()
+                self._line.append(turn)
+        if not is_free:
+            turn.acquire()
+        self._mine.is_held = True
+
+    def give_away(self) -> None:
+        """Ends holding it."""
+        self._mine.is_held = False
+        with self._lock:
+            self._wake_next()
+
+    def step_back(self) -> None:
+        """Lets all who wait have it first."""
+        with self._lock:
+            if not self._line:
+                return
+            turn = asleep()
+            self._line.append(turn)
+            self._wake_next()
+        turn.acquire()
+
+    def promise(self, turns: Iterable[Lock]) -> None:
+        """Puts others into the line, who each sleep on one of these locks (or will), and call `receive` when they wake."""
+        with self._lock:
+            self._line.extend(turns)
+            if self._is_free:
+                self._wake_next()
+
+    def receive(self) -> None:
+        """Says that this thread was woken as the one that holds it now."""
+        self._mine.is_held = True
+
+    def _wake_next(self) -> None:
+        self._is_free = not self._line
+        if self._line:
+            self._line.popleft().release()
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Waits for the baton, and holds it while the block runs."""
-        self._lock.acquire()
-        self._mine.is_held = True
+        """Holds the baton while the block runs, waiting for it first unless this thread has it already."""
+        if self.is_mine:
+            yield
+            return
+        self.take()
         try:
             yield
         finally:
-            self._mine.is_held = False
-            self._lock.release()
+            self.give_away()
 
     @contextmanager
     def passed_on(self) -> Iterator[None]:
         """Lets others have the baton while the block runs, if this thread holds it."""
-        if not getattr(self._mine, "is_held", False):
+        if not self.is_mine:
             yield
             return
-        self._mine.is_held = False
-        self._lock.release()
+        self.give_away()
         try:
             yield
         finally:
-            self._lock.acquire()
-            self._mine.is_held = True
+            self.take()
 
-    @contextmanager
-    def passed_on_for(self, pixels: int) -> Iterator[None]:
+    def passed_on_for(self, pixels: int) -> AbstractContextManager[None]:
         """As `passed_on`, where an image of so many pixels is worked on long enough outside the interpreter."""
-        with self.passed_on() if pixels > _LARGE_PIXELS else nullcontext():
-            yield
+        return self.passed_on() if is_large(pixels) else nullcontext()
+
+
+def is_large(pixels: int) -> bool:
+    """Whether an image of so many is worked on long enough outside the interpreter for others to compute meanwhile."""
+    return pixels > _LARGE_PIXELS
+
+
+def asleep() -> Lock:
+    """A lock on which a thread can sleep until another releases it."""
+    lock = Lock()
+    lock.acquire()
+    return lock

@@ -1,13 +1,13 @@
 """Images → what they say: decode, preprocess, predict, rank. Knows no HTTP."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gateway.batching import Batcher
-from gateway.budget import Baton, Deadline, Overloaded, PixelBudget
+from gateway.budget import Baton, Deadline, Overloaded, PixelBudget, is_large
 from gateway.catalogue import Catalogue, Classes
 from gateway.metrics import Metrics, Stages
 from handwriting import image
@@ -64,10 +64,20 @@ class Recognizer:
             Overloaded: there is no memory to decode it now.
             ServingError: no believable answer came from a model server in time.
         """
-        prepared = self._prepare(file, options.polarity, deadline, stages)
-        if not isinstance(prepared, np.ndarray):
-            raise prepared
-        return self._predict([prepared], options, deadline, stages)
+        deadline.remaining()
+        opened = image.open_image(file)
+        seen: list[Tensor] = []
+
+        def prepare(enter: Callable[[str], None]) -> Tensor:
+            seen[:] = [self._tensor_of(opened, options.polarity, enter)]
+            return seen[0]
+
+        images = prepare(stages.enter)[np.newaxis] if is_large(opened.pixel_count) else prepare
+        scores, classes, version = self._batcher.scores_by_class(images, options.model, options.version, deadline, stages)
+        stages.enter("respond")
+        recognition = rank(scores[0], classes, options.top_k)
+        count(self._metrics, options.model, version, [recognition])
+        return Answer(options.model, version, (recognition,), tuple(seen))
 
     def recognize_batch(
         self, files: Sequence[bytes | ImageError], options: Options, deadline: Deadline, stages: Stages
@@ -105,18 +115,22 @@ class Recognizer:
             return file
         deadline.remaining()
         try:
-            stages.enter("decode")
-            opened = image.open_image(file)
-            with self._baton.passed_on_for(opened.pixel_count):
+            return self._tensor_of(image.open_image(file), polarity, stages.enter)
+        except (ImageError, Overloaded) as error:
+            return error
+
+    def _tensor_of(self, opened: image.OpenImage, polarity: Polarity, enter: Callable[[str], None]) -> Tensor:
+        """What the model sees of the image; names to `enter` the stages that it enters."""
+        enter("decode")
+        with self._baton.passed_on_for(opened.pixel_count):
+            try:
                 with self._budget.reserved(opened.memory_pixels):
                     pixels = opened.decode()
-                stages.enter("preprocess")
-                return to_tensor(pixels, polarity)
-        except ImageError as error:
-            return error
-        except Overloaded as error:
-            self._metrics.shed.labels("decoding").inc()
-            return error
+            except Overloaded:
+                self._metrics.shed.labels("decoding").inc()
+                raise
+            enter("preprocess")
+            return to_tensor(pixels, polarity)
 
 
 def count(metrics: Metrics, model: str, version: int, recognitions: Iterable[Recognition]) -> None:

@@ -1,14 +1,15 @@
 """How many requests are let in, and who computes."""
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from flask.testing import FlaskClient
 
 from gateway.app import create_app
-from gateway.budget import Baton
+from gateway.budget import Baton, asleep
 from gateway.settings import Settings
 from tests.fakes import FakeModelServer
 from tfserving.client import ModelClient
@@ -94,7 +95,59 @@ def test_the_baton_is_free_for_others_while_it_is_passed_on() -> None:
 def test_who_holds_no_baton_passes_none_on() -> None:
     baton = Baton()
     with baton.passed_on():
-        pass
+        assert not baton.is_mine
 
     with baton.held():
-        assert not baton._lock.acquire(blocking=False)
+        assert baton.is_mine
+    assert not baton.is_mine
+
+
+def test_who_holds_the_baton_already_keeps_it() -> None:
+    baton = Baton()
+    with baton.held():
+        with baton.held():
+            assert baton.is_mine
+        assert baton.is_mine
+
+
+def test_the_baton_goes_to_those_who_wait_in_the_order_in_which_they_came() -> None:
+    baton = Baton()
+    order: list[int] = []
+    threads = []
+
+    def take(number: int) -> None:
+        with baton.held():
+            order.append(number)
+
+    with baton.held():
+        for number in range(5):
+            thread = threading.Thread(target=take, args=(number,))
+            threads.append(thread)
+            thread.start()
+            until(lambda number=number: len(baton._line) > number)
+        baton.step_back()
+        assert order == [0, 1, 2, 3, 4]
+        assert baton.is_mine
+    for thread in threads:
+        thread.join()
+
+
+def test_who_was_promised_the_baton_wakes_with_it() -> None:
+    baton = Baton()
+    turn = asleep()
+    baton.promise([turn])
+    assert turn.acquire(timeout=10)
+    baton.receive()
+
+    other = asleep()
+    baton.promise([other])
+    assert not other.acquire(blocking=False)
+    baton.give_away()
+    assert other.acquire(timeout=10)
+
+
+def until(claim: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not claim():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)

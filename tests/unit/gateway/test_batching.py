@@ -1,5 +1,6 @@
 """Requests in flight together leave in one call."""
 
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,8 @@ from gateway.batching import Batcher
 from gateway.budget import Baton, Deadline, Overloaded
 from gateway.catalogue import Catalogue, Classes
 from gateway.metrics import Metrics, Stages
+from handwriting.errors import NoInk
+from handwriting.preprocess import Tensor
 from tfserving.errors import DeadlineExceeded, InvalidResponse, ModelUnavailable, ServerFault, ServingError, UnknownVersion
 
 LABELS = ("a", "b")
@@ -81,6 +84,24 @@ class Crowd:
             scores, _, answered = self.batcher.scores_by_class(tensors, "m", version, Deadline(seconds), Stages(monotonic()))
             assert answered == 7
             return (scores[:, 0] * 255).round().astype(int).tolist()
+
+        return self.pool.submit(run)
+
+    def ask_unprepared(self, image: int, prepared: "list[int] | None" = None, seconds: float = 20.0) -> "Future[Any]":
+        """A request whose image is prepared by whoever leads; image 0 cannot be. `prepared` tells which ones were."""
+
+        def prepare(enter: Callable[[str], None]) -> Tensor:
+            enter("preprocess")
+            if prepared is not None:
+                prepared.append(image)
+            if not image:
+                raise NoInk("blank")
+            return np.full((28, 28), image, np.uint8)
+
+        def run() -> tuple[list[int], set[str]]:
+            stages = Stages(monotonic())
+            scores, _, _ = self.batcher.scores_by_class(prepare, "m", None, Deadline(seconds), stages)
+            return (scores[:, 0] * 255).round().astype(int).tolist(), set(stages.seconds)
 
         return self.pool.submit(run)
 
@@ -275,6 +296,101 @@ def test_a_bug_in_a_call_leaves_nobody_waiting(crowd: Crowd, monkeypatch: pytest
     for answer in answers[1:]:
         with pytest.raises(ZeroDivisionError):
             answer.result(10)
+
+
+def test_who_leads_prepares_for_all(crowd: Crowd) -> None:
+    prepared: list[int] = []
+    crowd.ask_in_order(1)
+    answers = []
+    for image in (2, 3):
+        answers.append(crowd.ask_unprepared(image, prepared))
+        until(lambda image=image: crowd.present == image)
+    assert prepared == []
+    crowd.catalogue.is_open = True
+    crowd.catalogue.calls[0].finish()
+
+    assert [answer.result(10) for answer in answers] == [
+        ([image], {"decode", "queue", "preprocess", "predict"}) for image in (2, 3)
+    ]
+    assert prepared == [2, 3]
+    assert [call.images for call in crowd.catalogue.calls] == [[1], [2, 3]]
+
+
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_an_image_that_cannot_be_prepared_fails_its_own_request_alone(crowd: Crowd, position: int) -> None:
+    images = [2, 3]
+    images.insert(position, 0)
+    crowd.ask_in_order(1)
+    answers = []
+    for count, image in enumerate(images, 2):
+        answers.append(crowd.ask_unprepared(image))
+        until(lambda count=count: crowd.present == count)
+    crowd.catalogue.is_open = True
+    crowd.catalogue.calls[0].finish()
+
+    with pytest.raises(NoInk):
+        answers.pop(position).result(10)
+    assert [answer.result(10)[0] for answer in answers] == [[2], [3]]
+    assert [call.images for call in crowd.catalogue.calls] == [[1], [2, 3]]
+
+
+def test_a_bug_in_a_call_for_others_leaves_nobody_waiting(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
+    crowd.ask_in_order(1)
+    answers = [crowd.ask_unprepared(0)]
+    until(lambda: crowd.present == 2)
+    answers.append(crowd.ask_unprepared(2))
+    until(lambda: crowd.present == 3)
+    monkeypatch.setattr(crowd.catalogue, "scores", lambda *_: 1 / 0)
+    crowd.catalogue.calls[0].finish()
+
+    for answer in answers:
+        with pytest.raises(ZeroDivisionError):
+            answer.result(10)
+
+
+def test_long_preparation_is_shared_out(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.batching._LONG_PREPARATION_SECONDS", 0.0)
+    crowd.ask_in_order(1)
+    answers = []
+    for image in (2, 3):
+        answers.append(crowd.ask_unprepared(image))
+        until(lambda image=image: crowd.present == image)
+    crowd.catalogue.calls[0].finish()
+    until(lambda: len(crowd.catalogue.calls) == 3)  # the second leader has not waited for the first one's call
+    crowd.catalogue.is_open = True
+    for call in crowd.catalogue.calls:
+        call.finish()
+
+    assert [answer.result(10)[0] for answer in answers] == [[2], [3]]
+
+
+def test_an_unprepared_image_whose_time_is_over_is_not_prepared(crowd: Crowd) -> None:
+    prepared: list[int] = []
+    crowd.ask_in_order(1)
+    hurried = crowd.ask_unprepared(2, prepared, seconds=0.05)
+    with pytest.raises(DeadlineExceeded):
+        hurried.result(10)
+    patient = crowd.ask_unprepared(3, prepared)
+    until(lambda: crowd.present == 2)
+    crowd.catalogue.is_open = True
+    crowd.catalogue.calls[0].finish()
+
+    assert patient.result(10)[0] == [3]
+    assert prepared == [3]
+
+
+def test_the_baton_is_free_when_all_is_done(crowd: Crowd) -> None:
+    crowd.catalogue.is_open = True
+    crowd.batcher._most_waiting = 10_000
+    asked = [(crowd.ask_unprepared(image % 50, seconds=random.uniform(0, 0.05)), image % 50) for image in range(500)]
+    for answer, image in asked:
+        try:
+            assert answer.result(30)[0] == [image]
+        except (NoInk, DeadlineExceeded):
+            continue
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(lambda: crowd.batcher._baton.take()).result(10) is None
 
 
 def test_everyone_gets_their_own_answer_in_a_crowd(crowd: Crowd) -> None:
