@@ -154,6 +154,7 @@ def train(recipe: str, preset: str | None, first_only: bool, seed: int | None, r
     is_used = repo.labels(result.model).get(STABLE) == result.version
     click.echo(f"\n{result.model} version {result.version}: {result.metrics['accuracy']:.2%} right on its test set")
     click.echo(f"report   {report}")
+    click.echo(f"data     {os.path.relpath(result.data_report)}")
     click.echo(
         "in use   it is the first version of this model" if is_used else f"to use   hcr promote {result.model} {result.version}"
     )

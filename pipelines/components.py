@@ -13,16 +13,26 @@ IMAGE = os.environ.get("HCR_PIPELINES_IMAGE", "handwriting-pipelines:local")
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def prepare(recipe: str, preset: str, cache_dir: str, dataset: dsl.Output[dsl.Dataset]) -> None:
+def prepare(
+    recipe: str,
+    preset: str,
+    repository: str,
+    cache_dir: str,
+    dataset: dsl.Output[dsl.Dataset],
+    report: dsl.Output[dsl.HTML],
+) -> None:
     from pathlib import Path
 
     from pipelines.step_process import step
 
     with step("prepare"):
+        from pipelines.dataset import VALIDATION
         from pipelines.recipe import load_recipe
         from pipelines.steps.prepare import prepare
 
-        manifest = prepare(load_recipe(recipe), Path(dataset.path), Path(cache_dir), preset)
+        folder = Path(dataset.path)
+        manifest = prepare(load_recipe(recipe), folder, Path(cache_dir), preset, Path(repository))
+        Path(report.path).write_bytes((folder / VALIDATION).read_bytes())
         dataset.metadata["digests"] = manifest["sha256"]
 
 

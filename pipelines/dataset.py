@@ -17,6 +17,8 @@ FONTS = "fonts"
 OUTLIERS = "outliers"
 """The part with images that show none of the labels and that are not in the training images; only where there are some."""
 MANIFEST = "manifest.json"
+VALIDATION = "validation.html"
+"""The report on what the checks found."""
 
 
 def write_part(folder: Path, part: str, data: LabelledImages) -> dict[str, str]:

@@ -38,7 +38,7 @@ def handwriting(
         repository: The model repository's folder, as the steps see it.
         cache_dir: Where downloaded data is kept, and the state of a training until its end.
     """
-    prepared = prepare(recipe=recipe, preset=preset, cache_dir=cache_dir)
+    prepared = prepare(recipe=recipe, preset=preset, repository=repository, cache_dir=cache_dir)
     dataset = prepared.outputs["dataset"]
     trained = train(recipe=recipe, preset=preset, seed=seed, cache_dir=cache_dir, dataset=dataset)
     evaluated = evaluate(recipe=recipe, dataset=dataset, model=trained.outputs["model"])
@@ -58,4 +58,5 @@ def handwriting(
         _fit_for_a_cluster(task, cpu, memory)
     for task in (prepared, trained, evaluated):
         task.set_retry(_RETRIES, backoff_duration="30s", backoff_factor=2.0)
-    kubernetes.mount_pvc(published, pvc_name=CLAIM, mount_path=MOUNTED_AT)
+    for task in (prepared, published):  # the data are compared with those of the version that is stable
+        kubernetes.mount_pvc(task, pvc_name=CLAIM, mount_path=MOUNTED_AT)

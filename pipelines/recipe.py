@@ -103,6 +103,28 @@ class Gates:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Checks:
+    """What `prepare` accepts of the data; more than that stops the run. Shares are of a part's or an origin's images."""
+
+    leaked: float = number(0, 1, default=0.0)
+    """Share of a part held out for test or calibration that is trained on as well: the same pixels after preprocessing."""
+    alike: float = number(0, 1, default=0.05)
+    """The same share, of what looks the same: where coding a picture anew, or scaling it a little, makes no other of it."""
+    duplicates: float = number(0, 1, default=0.01)
+    """Share of an origin's training images that are there already, pixel for pixel."""
+    conflicts: float = number(0, 1, default=0.001)
+    """Share of the training images that are there with another label as well."""
+    blank: float = number(0, 1, default=0.0)
+    """Share of the labelled images of an origin that are of one shade all over, or all but without ink."""
+    unreadable: float = number(0, 1, default=0.1)
+    """Share of the source's files that had to be left out."""
+    balance: float = number(0, 1, default=0.02)
+    """At least: the source's training images of the rarest class, as a share of an average class's."""
+    drift: float = number(0, 100, default=0.25)
+    """The population stability index to the data of the version that is stable; 0.25 is commonly taken for a major change."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Preset:
     """One way to train a recipe: `default`, `quick` or `best`."""
 
@@ -130,6 +152,7 @@ class Recipe:
     data: Data
     """As no preset changes it; see `with_preset`."""
     gates: Gates
+    checks: Checks
     presets: dict[str, Preset]
     patterns: dict[str, str]
     """What texts of its characters are like, by name: `pattern=@DE` in a request to read means the one called DE."""
@@ -199,12 +222,13 @@ def parse_recipe(content: str, source: str) -> Recipe:
     common = {key: _pop_tables(table, key, source) for key in _CHANGEABLE}
     patterns = _patterns(table.pop("patterns", {}), source)
     merged = table.pop("merged", {})
-    head = build(_Head, {key: value for key, value in table.items() if key != "gates"}, source, "")
+    head = build(_Head, {key: value for key, value in table.items() if key not in ("gates", "checks")}, source, "")
     return Recipe(
         **{field.name: getattr(head, field.name) for field in fields(head)},
         merged=_merged(merged, head.labels, source),
         data=build(Data, common["data"], source, "data."),
         gates=build(Gates, table.get("gates", {}), source, "gates."),
+        checks=build(Checks, table.get("checks", {}), source, "checks."),
         presets={name: _preset(name, changes, common, source) for name, changes in presets.items()},
         patterns=patterns,
         text=content,

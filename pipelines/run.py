@@ -41,6 +41,8 @@ class RunResult:
     """accuracy, ece, nll, worst_recall, test_images; fonts_accuracy where the recipe has fonts, outliers_accepted
     and outliers_accepted_keeping_97 where the data set has outliers."""
     report: Path
+    data_report: Path
+    """On what the checks found in the data."""
     folder: Path
     """Everything that the run made: log.txt, and the evaluation with predictions.npz."""
     evaluation: Path
@@ -149,6 +151,7 @@ def _new_folder(runs: Path) -> Path:
 
 
 def _result(recipe: Recipe, folder: Path, screen: Screen) -> RunResult:
+    from pipelines.dataset import VALIDATION
     from pipelines.servable import read_card
     from pipelines.steps.evaluate import REPORT, read_blessing
 
@@ -162,6 +165,7 @@ def _result(recipe: Recipe, folder: Path, screen: Screen) -> RunResult:
         reasons=blessing.reasons,
         metrics=read_card(steps / "evaluate" / "challenger")["metrics"],
         report=evaluation / REPORT,
+        data_report=steps / "prepare" / "dataset" / VALIDATION,
         folder=folder,
         evaluation=evaluation,
         seconds=screen.seconds(),

@@ -27,8 +27,8 @@ from pipelines.files import sha256_of
 _MAX_NAMED = 5
 
 Say = Callable[[str], None]
-Picture = tuple[str, NDArray[np.uint8]]
-"""The digest of the file and the character as the model sees it."""
+Picture = tuple[str, Path, NDArray[np.uint8]]
+"""The digest of the file, the file, and the character as the model sees it."""
 
 
 @dataclass(frozen=True)
@@ -57,17 +57,26 @@ def load(
     folders = label_folders(folder, labels)
     train: list[tuple[int, Picture]] = []
     test: list[tuple[int, Picture]] = []
+    unreadable: list[str] = []
     for index, label in enumerate(labels):
         characters = (label, *(merged or {}).get(label, ()))
         own = [path for one in characters for path in folders.pop(unicodedata.normalize("NFC", one), [])]
-        pictures = _pictures(folder, own, label, say)
+        pictures, refused = _pictures(folder, own, label, say)
+        unreadable += refused
         split = min(len(pictures) - 1, max(1, round(len(pictures) * test_fraction)))
         test += [(index, picture) for picture in pictures[:split]]
         train += [(index, picture) for picture in pictures[split:]]
     if folders:
         say(f"{folder}: not in the recipe's labels, left out: {', '.join(sorted(folders)[:_MAX_NAMED])}")
     say(f"{folder}: {len(train)} pictures to train, {len(test)} to test, {len(labels)} labels")
-    return SourceData(_stacked(train), _stacked(test), {"name": "folder", "digest": _digest([*train, *test])})
+    return SourceData(
+        _stacked(train),
+        _stacked(test),
+        {"name": "folder", "digest": _digest([*train, *test])},
+        train_names=[str(path) for _, (_, path, _) in train],
+        test_names=[str(path) for _, (_, path, _) in test],
+        unreadable=unreadable,
+    )
 
 
 def label_folders(folder: Path, expected: Sequence[str] = ()) -> dict[str, list[Path]]:
@@ -93,14 +102,14 @@ def shelf(label: str, folders: Sequence[Path]) -> Shelf:
     pictures, refused = [], []
     for digest, (path, content) in sorted(contents.items()):
         try:
-            pictures.append((digest, np.asarray(to_tensor(decode(content)))))
+            pictures.append((digest, path, np.asarray(to_tensor(decode(content)))))
         except ImageError as error:
             refused.append(f"{path.name} ({error})")
     return Shelf(label, pictures, refused)
 
 
-def _pictures(folder: Path, folders: Sequence[Path], label: str, say: Say) -> list[Picture]:
-    """The label's pictures, at least two."""
+def _pictures(folder: Path, folders: Sequence[Path], label: str, say: Say) -> tuple[list[Picture], list[str]]:
+    """The label's pictures, at least two; and its files that cannot be read, each with the reason."""
     if not folders:
         raise DataError(f"label {label!r} has no folder {folder_name(label)} in {folder}")
     found, name = shelf(label, folders), folders[0]
@@ -109,13 +118,13 @@ def _pictures(folder: Path, folders: Sequence[Path], label: str, say: Say) -> li
         say(f"{name}: {len(found.refused)} left out: {', '.join(found.refused[:_MAX_NAMED])}{more}")
     if len(found.pictures) < 2:
         raise DataError(f"{name}: {len(found.pictures)} different readable pictures; at least 2, one to train and one to test")
-    return found.pictures
+    return found.pictures, [f"{name}/{reason}" for reason in found.refused]
 
 
 def _stacked(pictures: list[tuple[int, Picture]]) -> LabelledImages:
-    images = np.stack([image for _, (_, image) in pictures])
+    images = np.stack([image for _, (_, _, image) in pictures])
     return LabelledImages(images, np.array([index for index, _ in pictures], np.int64))
 
 
 def _digest(pictures: list[tuple[int, Picture]]) -> str:
-    return sha256_of("".join(f"{index} {digest}\n" for index, (digest, _) in pictures).encode())
+    return sha256_of("".join(f"{index} {digest}\n" for index, (digest, _, _) in pictures).encode())

@@ -66,6 +66,16 @@ class Files:
         return self.transposed or self.name in EMNIST
 
 
+@dataclass(frozen=True)
+class _Part:
+    """The images of one pair of files, and what each is called by its number there."""
+
+    data: LabelledImages
+    names: list[str]
+    blank: list[str]
+    """The names of those without ink, which are left out."""
+
+
 def load(files: Files, characters: Mapping[str, int], labels: Sequence[str], say: Say) -> SourceData:
     """The images of every character that is read as a label, as the model sees them; others are left out, and told.
 
@@ -74,13 +84,16 @@ def load(files: Files, characters: Mapping[str, int], labels: Sequence[str], say
     """
     read, digests = _reader(files, say), dict[str, str]()
     names = EMNIST.get(files.name, labels)
-    parts = {}
+    parts, blank = {}, list[str]()
     for part in ("train", "test"):
         images, numbers = (read(part, kind, digests) for kind in ("images-idx3-ubyte", "labels-idx1-ubyte"))
         parts[part] = _labelled(images, numbers, names, characters, files, part, say)
+        blank += [f"{name}: without ink" for name in parts[part].blank]
     if unread := sorted(set(files.sha256) - set(digests)):
         raise DataError(f"data.sha256 names {unread[0]}, which is not read; read are {', '.join(digests)}")
-    return SourceData(parts["train"], parts["test"], {"name": "idx", "files": digests})
+    train, test = parts["train"], parts["test"]
+    origin = {"name": "idx", "files": digests}
+    return SourceData(train.data, test.data, origin, train_names=train.names, test_names=test.names, unreadable=blank)
 
 
 def _reader(files: Files, say: Say) -> Callable[[str, str, dict[str, str]], NDArray[np.uint8]]:
@@ -140,7 +153,7 @@ def _labelled(
     files: Files,
     part: str,
     say: Say,
-) -> LabelledImages:
+) -> _Part:
     if images.ndim != 3 or numbers.shape != images.shape[:1]:
         raise DataError(f"{part}: images {images.shape} and labels {numbers.shape}; expected (N, height, width) and (N,)")
     if numbers.size and int(numbers.max()) >= len(names):
@@ -153,7 +166,12 @@ def _labelled(
     seen, is_blank = preprocessed(known.transpose(0, 2, 1) if files.is_transposed else known)
     if is_blank.any():
         say(f"{part}: {int(is_blank.sum())} images without ink left out")
-    return LabelledImages(seen[~is_blank], labels[labels >= 0][~is_blank].astype(np.int64))
+    numbered = [f"{files.name or files.folder.name} {part} image {number}" for number in np.flatnonzero(labels >= 0)]
+    return _Part(
+        LabelledImages(seen[~is_blank], labels[labels >= 0][~is_blank].astype(np.int64)),
+        names=[name for name, blank in zip(numbered, is_blank, strict=True) if not blank],
+        blank=[name for name, blank in zip(numbered, is_blank, strict=True) if blank],
+    )
 
 
 def preprocessed(images: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:

@@ -1,5 +1,6 @@
 """What every source gives: labelled images, already as the model sees them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,6 +9,8 @@ from numpy.typing import NDArray
 
 OUTLIER = -1
 """The label of an image that shows none of the recipe's labels; only in training images."""
+OWN = "source"
+"""The origin of the images that are the source's own."""
 
 
 @dataclass(frozen=True)
@@ -39,3 +42,40 @@ class SourceData:
     """What is held out, where the source itself tells it from what is trained on."""
     is_stand_in: bool = False
     """Whether these are characters of fonts, because the user does not have what the recipe names."""
+    train_names: Sequence[str] = ()
+    """For each image to train on the file that it comes from, where each has one."""
+    test_names: Sequence[str] = ()
+    """The same for those of the test."""
+    unreadable: Sequence[str] = ()
+    """Files that were left out, each with the reason."""
+
+
+@dataclass(frozen=True, eq=False)
+class Lot:
+    """The images of one part of the data set that come from one place."""
+
+    part: str
+    """`train`, `validation`, `test`, `fonts` or `outliers`."""
+    origin: str
+    """OWN for the source's own images, else what the recipe's `[data]` adds: `fonts`, `mnist`, `restyled`, `fields`, …"""
+    data: LabelledImages
+    called: str
+    """What an image is called that has no file of its own: `mnist training image`, and its number."""
+    names: Sequence[str] = ()
+    """For each image the file that it comes from, where each has one."""
+    numbers: Sequence[int] = ()
+    """For each image its number where it comes from, where that is not its number here."""
+
+    def name(self, index: int) -> str:
+        """What a human finds the image by."""
+        if self.names:
+            return self.names[index]
+        return f"{self.called} {self.numbers[index] if len(self.numbers) else index}"
+
+    def only(self, chosen: NDArray[np.bool_], part: str) -> "Lot":
+        """The chosen of its images, as a lot of that part; they keep their names and numbers."""
+        indices = np.flatnonzero(chosen).tolist()
+        data = LabelledImages(self.data.images[chosen], self.data.labels[chosen])
+        names = [self.names[index] for index in indices] if self.names else ()
+        numbers = [self.numbers[index] for index in indices] if len(self.numbers) else indices
+        return Lot(part, self.origin, data, self.called, names, numbers)

@@ -1,39 +1,48 @@
-"""Verified source → data set: training, validation and test images with labels, and a manifest."""
+"""Verified source → data set: training, validation and test images with labels, checked, and a manifest."""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from pipelines import dataset
+from pipelines import dataset, drift
 from pipelines.data import sources
-from pipelines.data.images import OUTLIER, LabelledImages, SourceData
+from pipelines.data.images import OUTLIER, OWN, LabelledImages, Lot, SourceData
+from pipelines.drift import Histograms
 from pipelines.errors import DataError
 from pipelines.progress import say
 from pipelines.recipe import Recipe
+from pipelines.validation import joined, validate
+from pipelines.validation_report import write_report
+from tfserving.errors import RepositoryError
+from tfserving.repository import STABLE, Repository
 
 _RESTYLED_HELD_OUT = 20  # for each image held out of a source that has few
 
 
-def prepare(recipe: Recipe, out_dir: Path, cache_dir: Path = Path(".hcr/data"), preset: str = "default") -> dict[str, Any]:
+def prepare(
+    recipe: Recipe,
+    out_dir: Path,
+    cache_dir: Path = Path(".hcr/data"),
+    preset: str = "default",
+    repository: Path | None = None,
+) -> dict[str, Any]:
     """The manifest of the data set that it writes to `out_dir`; the same for the same recipe and source.
 
-    Downloads are kept in `cache_dir`.
+    Downloads are kept in `cache_dir`. The data are compared with those of the version that is stable in `repository`, where
+    there is one. validation.html in `out_dir` tells what the checks found, also where that is too much.
 
     Raises:
         RecipeError: the recipe has no such preset.
-        DataError: the source cannot be had, or does not fit the recipe.
+        DataError: the source cannot be had, does not fit the recipe, or the recipe's checks refuse the data.
     """
     recipe = recipe.with_preset(preset)
     source = sources.load(recipe, cache_dir, say)
-    train, validation = _held_out(recipe, source, cache_dir)
-    if not len(validation):
-        raise DataError(
-            "no image can be held out for calibration; at least one label needs 3 different images, better all of them"
-        )
-    additions, unseen = _additions(recipe, source, train, cache_dir)
-    parts = {"train": train + additions, "validation": validation, "test": source.test} | unseen
+    lots = _lots(recipe, source, cache_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
+    _check(recipe, source, lots, out_dir, repository)
+    parts = {part: joined(lots, part) for part in dict.fromkeys((*dataset.PARTS, *(lot.part for lot in lots)))}
     digests: dict[str, str] = {}
     for name, part in parts.items():
         digests |= dataset.write_part(out_dir, name, part)
@@ -51,55 +60,99 @@ def prepare(recipe: Recipe, out_dir: Path, cache_dir: Path = Path(".hcr/data"), 
     return manifest
 
 
-def _held_out(recipe: Recipe, source: SourceData, cache_dir: Path) -> tuple[LabelledImages, LabelledImages]:
+def _check(recipe: Recipe, source: SourceData, lots: list[Lot], out_dir: Path, repository: Path | None) -> None:
+    """Writes the report on the data, and their summary; stops where there is more amiss than the recipe allows."""
+    reference, name = _reference(recipe.name, repository)
+    found = validate(lots, recipe.labels, recipe.checks, source.unreadable, reference, name)
+    drift.write(out_dir / drift.SUMMARY, found.summary)
+    report = out_dir / dataset.VALIDATION
+    write_report(report, f"Data of {recipe.name}", lots, recipe.labels, found)
+    if found.anomalies:
+        told = "\n".join(f"  {finding.check}: {finding.told()}" for finding in found.anomalies)
+        advice = "Take away what is wrong, or change [checks] in the recipe"
+        raise DataError(f"the data are refused by the recipe's checks:\n{told}\n{advice}. Report: {report}")
+    farthest = f", stability index {found.drifts[0].psi:.3f} at most" if found.drifts else ""
+    say(f"checked: {len(found.findings)} findings, none too much; compared with: {found.reference}{farthest}")
+
+
+def _reference(model: str, repository: Path | None) -> tuple[Histograms | None, str]:
+    """The summary of the stable version's data, and what it is; None where there is none, and why."""
+    if repository is None:
+        return None, "nothing, no repository was named"
+    try:
+        number = Repository(repository).labels(model).get(STABLE)
+    except RepositoryError as error:
+        raise DataError(f"the stable version, to compare the data with, is not to be found: {error}") from None
+    if number is None:
+        return None, f"nothing, no version of {model} is stable yet"
+    if (summary := drift.read(repository / model / str(number) / drift.ASSET)) is None:
+        return None, f"nothing, version {number} of {model} has no summary of its data"
+    return summary, f"the data of version {number} of {model}, which is stable"
+
+
+def _lots(recipe: Recipe, source: SourceData, cache_dir: Path) -> list[Lot]:
+    """All images by part and origin; those of one part in the order in which they are trained on."""
+    name = str(source.origin.get("name", OWN))
+    own = Lot("train", OWN, source.train, f"{name} training image", source.train_names)
+    test = Lot("test", OWN, source.test, f"{name} test image", source.test_names)
+    train, validation = _held_out(recipe, source, own, cache_dir)
+    if not sum(len(lot.data) for lot in validation):
+        raise DataError(
+            "no image can be held out for calibration; at least one label needs 3 different images, better all of them"
+        )
+    return [train, *_additions(recipe, source, train.data, cache_dir), *validation, test]
+
+
+def _held_out(recipe: Recipe, source: SourceData, own: Lot, cache_dir: Path) -> tuple[Lot, list[Lot]]:
     """The images to train on, and those held out; of the few of a writer, others in another style join those held out."""
     if source.validation is None:
-        return split(source.train, recipe.data.validation, len(recipe.labels))
+        is_held_out = held_out(own.data, recipe.data.validation, len(recipe.labels))
+        return own.only(~is_held_out, "train"), [own.only(is_held_out, "validation")]
     from pipelines.data import rendered  # needs OpenCV
 
     cache = cache_dir / rendered.FOLDER
     count = _RESTYLED_HELD_OUT * len(source.validation)
-    return source.train, source.validation + rendered.restyled(source.validation, count, 0, cache, say)
+    others = rendered.restyled(source.validation, count, 0, cache, say)
+    called = f"{own.called.removesuffix('training image')}held-out image"
+    return own, [Lot("validation", OWN, source.validation, called), Lot("validation", "restyled", others, f"restyled {called}")]
 
 
-def _additions(
-    recipe: Recipe, source: SourceData, train: LabelledImages, cache_dir: Path
-) -> tuple[LabelledImages, dict[str, LabelledImages]]:
-    """What the recipe wants beside the source's training images, and the part with unseen fonts where it has fonts.
+def _additions(recipe: Recipe, source: SourceData, train: LabelledImages, cache_dir: Path) -> list[Lot]:
+    """What the recipe wants beside the source's training images, and the parts with unseen fonts and outliers.
 
     Nothing of it is held out or in the test. Where fonts stand in for the source, they are not added once more.
     """
     from pipelines.data import alphabet, rendered  # needs OpenCV
 
     data, cache = recipe.data, cache_dir / rendered.FOLDER
-    added, unseen = LabelledImages(train.images[:0], train.labels[:0]), {}
+    lots: list[Lot] = []
+
+    def add(part: str, origin: str, images: LabelledImages) -> None:
+        lots.append(Lot(part, origin, images, f"{origin} image" if part == "train" else f"unseen {origin} image"))
+
     if data.fonts and data.source != "fonts" and not source.is_stand_in:
-        added += alphabet.fonts(recipe, cache, say)
-        unseen[dataset.FONTS] = alphabet.unseen_fonts(recipe, cache, say)
+        add("train", "fonts", alphabet.fonts(recipe, cache, say))
+        add(dataset.FONTS, "fonts", alphabet.unseen_fonts(recipe, cache, say))
     if data.mnist and data.source != "mnist":
-        added += alphabet.digits(recipe, cache_dir, say)
+        add("train", "mnist", alphabet.digits(recipe, cache_dir, say))
     if data.restyled and not source.is_stand_in:
-        added += rendered.restyled(train, data.restyled, recipe.seed, cache, say)
+        add("train", "restyled", rendered.restyled(train, data.restyled, recipe.seed, cache, say))
     if data.fields:
-        added += alphabet.fields(recipe, train, cache, say)
+        add("train", "fields", alphabet.fields(recipe, train, cache, say))
     if data.outliers:
-        added += alphabet.outliers(recipe, cache, say)
-        unseen[dataset.OUTLIERS] = alphabet.unseen_outliers(recipe, cache, say)
-    return added, unseen
+        add("train", "outliers", alphabet.outliers(recipe, cache, say))
+        add(dataset.OUTLIERS, "outliers", alphabet.unseen_outliers(recipe, cache, say))
+    return lots
 
 
-def split(data: LabelledImages, fraction: float, class_count: int) -> tuple[LabelledImages, LabelledImages]:
-    """The images without and with those held out: of each class that share, at least one where it has two, at random."""
+def held_out(data: LabelledImages, fraction: float, class_count: int) -> NDArray[np.bool_]:
+    """bool (N,): which images are held out: of each class that share, at least one where it has two, at random."""
     generator = np.random.default_rng(0)  # the same whatever the seed of training, so that runs with several seeds compare
-    held_out = np.zeros(len(data), bool)
+    chosen = np.zeros(len(data), np.bool_)
     for index in range(class_count):
         members = generator.permutation(np.flatnonzero(data.labels == index))
-        held_out[members[: min(len(members) - 1, max(1, round(len(members) * fraction)))]] = True
-    return _selected(data, ~held_out), _selected(data, held_out)
-
-
-def _selected(data: LabelledImages, chosen: np.ndarray) -> LabelledImages:
-    return LabelledImages(data.images[chosen], data.labels[chosen])
+        chosen[members[: min(len(members) - 1, max(1, round(len(members) * fraction)))]] = True
+    return chosen
 
 
 def _counts(data: LabelledImages, labels: tuple[str, ...]) -> dict[str, int]:

@@ -8,12 +8,13 @@ The same seed gives the same weights on the same machine with the same libraries
 
 from __future__ import annotations
 
+import shutil
 import time
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines import checkpoint, dataset, network, provenance
+from pipelines import checkpoint, dataset, drift, network, provenance
 from pipelines.augment import training_batches, validation_batches
 from pipelines.calibration import fit_temperature, fit_thresholds, softmax
 from pipelines.data.images import LabelledImages
@@ -66,6 +67,7 @@ def train(
     card = provenance.draft_card(recipe, preset, seed, manifest, temperature, thresholds, training)
     export(model, temperature, recipe.labels, thresholds, card, model_dir)
     write_warmup(model_dir, recipe.name, held_out.images)
+    shutil.copyfile(dataset_dir / drift.SUMMARY, model_dir / drift.ASSET)
     say(f"trained in {seconds:.0f} s; temperature {temperature:.2f}, from {len(held_out):,} held-out images")
     return card
 

@@ -10,9 +10,13 @@ import numpy as np
 import pytest
 
 from handwriting import contract
+from pipelines import drift
+from pipelines.dataset import VALIDATION
 from pipelines.errors import PipelineFailed, RecipeError
+from pipelines.recipe import load_recipe
 from pipelines.run import RunResult, run_locally
 from pipelines.servable import read_card
+from pipelines.steps.prepare import prepare
 from tfserving.repository import Repository
 
 
@@ -37,7 +41,7 @@ def blessed(tmp_path_factory: pytest.TempPathFactory, recipe_text: str) -> Run:
     done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stderr) == (0, "")
     fields = json.loads((root / "result.json").read_text())
-    fields |= {name: Path(fields[name]) for name in ("report", "folder", "evaluation")}
+    fields |= {name: Path(fields[name]) for name in ("report", "data_report", "folder", "evaluation")}
     return Run(RunResult(**fields), done.stdout, root / "repository", root / "work")
 
 
@@ -65,6 +69,18 @@ def test_the_user_sees_the_steps_and_no_library_chatter(blessed: Run) -> None:
     assert blessed.shown.count("  epoch ") == 8
     assert "accuracy" in blessed.shown
     assert not any(noise in blessed.shown for noise in ("tensorflow", "oneDNN", "KFP", "INFO", "Warning", "@@"))
+
+
+def test_a_version_carries_a_summary_of_its_data_for_the_next_one(blessed: Run, recipe_text: str, pictures: Path) -> None:
+    summary = drift.read(blessed.repository / "shapes" / "1" / drift.ASSET)
+
+    assert summary is not None
+    counts = read_card(blessed.repository / "shapes" / "1")["data"]["counts"]
+    own = {label: counts["train"][label] + counts["validation"][label] for label in ("○", "✕", "木")}
+    assert {label: int(measures["ink"].sum()) for label, measures in summary["source"].items()} == own
+    assert "Fit to train on." in blessed.result.data_report.read_text(encoding="utf-8")
+    prepare(load_recipe(recipe_text), blessed.work / "again", blessed.work / "data", repository=blessed.repository)
+    assert "the data of version 1 of shapes" in (blessed.work / "again" / VALIDATION).read_text(encoding="utf-8")
 
 
 def test_every_step_is_timed(blessed: Run) -> None:
