@@ -6,6 +6,7 @@ import io
 import re
 import struct
 import warnings
+import zlib
 
 import cv2
 import numpy as np
@@ -60,6 +61,12 @@ _DATA_URI = re.compile(rb"\s*data:[^,]{0,200},")
 _WHITE_SPACE = b" \t\r\n\f\v"
 _FROM_URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _ORIENTATION = 0x0112  # the EXIF tag
+_PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
+_PLAIN = b"\x08\0\0\0\0"  # of a PNG's header: eight bits, grey, deflated, the five filters, not interlaced
+_LAST_PNG_FILTER = 4
+_AROUND_PLAIN_DATA = 57  # bytes of a plain PNG beside its compressed pixels
+_PLAIN_PNG_PIXELS = 1 << 16
 _SCAN = b"\xff\xda"  # the marker that begins one; in compressed data 0xFF is never followed by this
 _RUN_LENGTH_ENCODINGS = (1, 2)  # BI_RLE8 and BI_RLE4 of a BMP's header
 _STRIP_PIXELS = 1 << 20
@@ -111,6 +118,47 @@ class OpenImage:
             raise UnsupportedImage(f"the {image.format} image is truncated or broken: {error}") from error
 
 
+class _PlainPng(OpenImage):
+    """A small greyscale PNG with nothing in it but its pixels, as data sets have them: decoded in a quarter of the time."""
+
+    def __init__(self, data: bytes, width: int, height: int) -> None:
+        self._data = data
+        self._size = (width, height)
+        self.format = "PNG"
+        self.pixel_count = self.memory_pixels = width * height
+
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        return self._size
+
+    def decode(self, longest: int = WORKING_SIZE) -> Pixels:
+        pixels = cv2.imdecode(np.frombuffer(self._data, np.uint8), cv2.IMREAD_UNCHANGED)
+        width, height = self._size
+        if max(self._size) >= 2 * longest or pixels is None or pixels.shape != (height, width):
+            return OpenImage(Image.open(io.BytesIO(self._data), formats=["PNG"])).decode(longest)
+        return np.asarray(pixels, np.uint8)
+
+
+def _plain_png(data: bytes) -> _PlainPng | None:
+    """The image if it is one of those and whole; OpenCV's decoder, libpng, has nothing to complain of then (PNG, 3rd ed.)."""
+    if data[:16] != _PNG_START or data[24:29] != _PLAIN or data[37:41] != b"IDAT" or data[-12:] != _PNG_END:
+        return None
+    width, height = struct.unpack_from(">II", data, 16)
+    (length,) = struct.unpack_from(">I", data, 33)
+    if not 0 < width * height < _PLAIN_PNG_PIXELS or len(data) != _AROUND_PLAIN_DATA + length:
+        return None
+    content = data[37 : 41 + length]
+    if zlib.crc32(data[12:29]).to_bytes(4) != data[29:33] or zlib.crc32(content).to_bytes(4) != data[41 + length : 45 + length]:
+        return None
+    inflater = zlib.decompressobj()
+    try:
+        rows = inflater.decompress(content[4:], (width + 1) * height + 1)
+    except zlib.error:
+        return None
+    is_whole = inflater.eof and not inflater.unused_data and len(rows) == (width + 1) * height
+    return _PlainPng(data, width, height) if is_whole and max(rows[:: width + 1]) <= _LAST_PNG_FILTER else None
+
+
 def from_base64(text: str | bytes) -> bytes:
     """The bytes of a base64 text: plain or URL-safe, with or without padding, line breaks and a data URI's prefix.
 
@@ -150,6 +198,8 @@ def open_image(data: bytes) -> OpenImage:
     """
     if len(data) > MAX_BYTES:
         raise ImageTooLarge(f"image file has {len(data):,} bytes; at most {MAX_BYTES:,} are accepted")
+    if plain := _plain_png(data):
+        return plain
     if size := _webp_size(data):  # Pillow's WebP parser allocates the canvas as it opens the file
         _check_size("WebP", *size, MAX_PIXELS_OF_SLOW_FORMATS)
     try:

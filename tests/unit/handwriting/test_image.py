@@ -127,6 +127,70 @@ def test_too_many_pixels_are_refused_by_the_header(data: bytes) -> None:
     assert time.perf_counter() - start < 0.5
 
 
+def plain_png(width: int, height: int, rows: bytes, compressed: bytes | None = None) -> bytes:
+    """A greyscale PNG of these rows, each with its filter's number before it."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows) if compressed is None else compressed), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+        for name, content in chunks
+    )
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_a_plain_png_is_decoded_as_pillow_does_it(number: int) -> None:
+    random = np.random.default_rng(number)
+    for width, height in ((28, 28), (1, 1), (1, 300), (255, 257), (65_535, 1)):
+        values = random.integers(0, 256, (height, width + 1), np.uint8)
+        values[:, 0] = number  # the filter
+        data = plain_png(width, height, values.tobytes())
+        opened = open_image(data)
+
+        assert type(opened).__name__ == "_PlainPng"
+        assert (opened.upright_size, opened.pixel_count) == ((width, height), width * height)
+        assert np.array_equal(opened.decode(100_000), np.asarray(Image.open(io.BytesIO(data)).convert("L")))
+        assert opened.decode(100).shape == (
+            -(-height // max(1, max(width, height) // 100)),
+            -(-width // max(1, max(width, height) // 100)),
+        )
+
+
+def test_a_plain_png_that_is_not_whole_is_pillows_to_judge() -> None:
+    rows = b"\0".join([b"", *[bytes(range(28))] * 28])
+    compressed = zlib.compress(rows)
+    broken = (
+        plain_png(28, 28, rows[:-1]),
+        plain_png(28, 28, rows + rows),
+        plain_png(28, 28, b"\x05" + rows[1:]),
+        plain_png(28, 28, b"", compressed[:-4]),
+        plain_png(28, 28, b"", compressed[:-1] + b"!"),
+        plain_png(28, 28, b"", compressed + b"more"),
+        plain_png(28, 28, b"", b""),
+        plain_png(0, 28, rows),
+        plain_png(65_536, 1, b"\0" * 65_537),
+    )
+    for data in broken:
+        try:
+            opened = open_image(data)
+        except (ImageTooLarge, UnsupportedImage):
+            continue
+        assert type(opened).__name__ == "OpenImage"
+
+
+def test_no_changed_byte_of_a_plain_png_goes_unnoticed() -> None:
+    values = np.random.default_rng(0).integers(0, 256, (8, 9), np.uint8)
+    values[:, 0] = 4
+    data = plain_png(8, 8, values.tobytes())
+    for place in range(len(data)):
+        changed = bytearray(data)
+        changed[place] ^= 1 + place % 255
+        try:
+            opened = open_image(bytes(changed))
+        except (ImageTooLarge, UnsupportedImage):
+            continue
+        assert type(opened).__name__ == "OpenImage"
+
+
 def test_too_many_bytes_are_refused() -> None:
     with pytest.raises(ImageTooLarge, match="at most 10,485,760"):
         open_image(b"\0" * (10 * 2**20 + 1))
