@@ -159,6 +159,8 @@ def _image_and_options(
 
 def _query(request: Request, kind: type[Struct]) -> dict[str, Any]:
     """The options in the query, which are right whether or not the body's are preferred."""
+    if not request.query_string:
+        return {}
     values = values_from_text(kind, request.args)
     if values:
         checked(kind, values)
