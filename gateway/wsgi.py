@@ -95,6 +95,7 @@ def load(settings: Settings, draining: Event) -> Callable[..., Any]:
     """The application, made in the worker: gRPC channels do not survive a fork."""
     _end_with_parent()
     _give_memory_back()
+    _let_threads_finish()
     from prometheus_client import start_http_server
 
     from gateway.app import create_app
@@ -124,6 +125,16 @@ def _why_not_to_listen(host: str, port: int, name: str) -> str | None:
 def _end_with_parent() -> None:
     """A worker whose server is killed goes too, instead of keeping the port."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _let_threads_finish() -> None:
+    """A thread that another wakes waits for its turn on the processor, instead of pushing away the one that woke it.
+
+    That one holds the interpreter, so the woken thread could only go to sleep again (sched(7), SCHED_BATCH).
+    """
+    if hasattr(os, "sched_setscheduler"):
+        with suppress(OSError):  # a container may forbid it
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def _give_memory_back() -> None:
