@@ -1,6 +1,7 @@
 """The gateway as a program: `python -m gateway.wsgi`. Reads the settings, serves them, and drains on SIGTERM."""
 
 import ctypes
+import gc
 import multiprocessing
 import os
 import signal
@@ -45,6 +46,8 @@ def main() -> int:
 def _serve(settings: Settings) -> None:
     import gateway.app  # noqa: F401  # here, so that the workers share its memory
 
+    gc.collect()
+    gc.freeze()  # the collector of a worker would write to what it shares with the others, and so copy it
     multiprocessing.set_start_method("fork", force=True)
     draining = multiprocessing.Event()
     server = DrainingServer(
