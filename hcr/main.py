@@ -1,7 +1,6 @@
 """`hcr`: the command."""
 
 import os
-import signal
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
@@ -127,37 +126,29 @@ def up(host: str, port: int, model_server_port: int, recipe: str, repository: Pa
 @click.option("--quick", "preset", flag_value="quick", help="Half a minute of training.")
 @click.option("--best", "preset", flag_value="best", help="An hour or two; goes on where it was interrupted.")
 @click.option("--first-only", is_flag=True, help="Do nothing where the repository has a version already.")
+@click.option("--if-changed", is_flag=True, help="Do nothing where a version was made of the same data, recipe, seed and code.")
+@click.option("--resume", is_flag=True, help="Go on with the newest run that was killed or failed, as it was started.")
 @_seed
 @_repository
-def train(recipe: str, preset: str | None, first_only: bool, seed: int | None, repository: Path) -> None:
+@click.pass_context
+def train(
+    context: click.Context, recipe: str, preset: str | None, first_only: bool, if_changed: bool, resume: bool, seed: int | None,
+    repository: Path,
+) -> None:  # fmt: skip
     """Prepare, train, evaluate and publish RECIPE (a name or a .toml file), on this machine.
 
     The first version of a model is used at once; a later one waits beside it for `hcr promote`.
     """
-    from pipelines.errors import PipelineError
-    from pipelines.recipe import load_recipe
-    from pipelines.run import run_locally
+    from hcr import train as it
 
-    repo = Repository(repository)
-    repo.open()
-    if first_only and repo.versions(model := load_recipe(recipe).name):
-        click.echo(f"nothing to do: {repo.root} has a version of {model}")
+    if not resume:
+        it.train(recipe, preset or "default", seed, Repository(repository), first_only, if_changed)
         return
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # by way of run_locally, which clears up
-    try:
-        result = run_locally(recipe, preset or "default", seed, repository)
-    except PipelineError as error:
-        raise click.ClickException(str(error)) from None
-    report = os.path.relpath(result.report)
-    if result.version is None:
-        raise click.ClickException(f"not published: {'; '.join(result.reasons)}. Report: {report}")
-    is_used = repo.labels(result.model).get(STABLE) == result.version
-    click.echo(f"\n{result.model} version {result.version}: {result.metrics['accuracy']:.2%} right on its test set")
-    click.echo(f"report   {report}")
-    click.echo(f"data     {os.path.relpath(result.data_report)}")
-    click.echo(
-        "in use   it is the first version of this model" if is_used else f"to use   hcr promote {result.model} {result.version}"
-    )
+    default = click.core.ParameterSource.DEFAULT
+    if given := [name for name in context.params if name != "resume" and context.get_parameter_source(name) is not default]:
+        what = {"recipe": "RECIPE", "preset": f"--{preset}"}.get(given[0], f"--{given[0].replace('_', '-')}")
+        raise click.UsageError(f"{what} does not go with --resume: the run goes on as it was started")
+    it.go_on()
 
 
 @cli.command("new-recipe")

@@ -38,7 +38,7 @@ def prepare(
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def train(
-    recipe: str, preset: str, seed: int, cache_dir: str, dataset: dsl.Input[dsl.Dataset], model: dsl.Output[dsl.Model]
+    recipe: str, preset: str, seed: int, state_dir: str, dataset: dsl.Input[dsl.Dataset], model: dsl.Output[dsl.Model]
 ) -> None:
     from pathlib import Path
 
@@ -49,7 +49,7 @@ def train(
         from pipelines.steps.train import train
 
         chosen = None if seed < 0 else seed
-        train(load_recipe(recipe), Path(dataset.path), Path(model.path), preset, chosen, Path(cache_dir))
+        train(load_recipe(recipe), Path(dataset.path), Path(model.path), preset, chosen, Path(state_dir))
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)

@@ -23,13 +23,25 @@ VALIDATION = "validation.html"
 
 def write_part(folder: Path, part: str, data: LabelledImages) -> dict[str, str]:
     """Writes the images and labels of one part; gives the SHA-256 of each file by name."""
-    digests = {}
+    files = _files(part, data)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    return {name: sha256_of(content) for name, content in files.items()}
+
+
+def digests(part: str, data: LabelledImages) -> dict[str, str]:
+    """What `write_part` would give, without writing anything."""
+    return {name: sha256_of(content) for name, content in _files(part, data).items()}
+
+
+def _files(part: str, data: LabelledImages) -> dict[str, memoryview]:
+    """The content of each file of one part by name."""
+    files = {}
     for name, array in ((f"{part}_images.npy", data.images), (f"{part}_labels.npy", data.labels)):
         buffer = io.BytesIO()
         np.save(buffer, array, allow_pickle=False)
-        (folder / name).write_bytes(buffer.getbuffer())
-        digests[name] = sha256_of(buffer.getbuffer())
-    return digests
+        files[name] = buffer.getbuffer()
+    return files
 
 
 def has_part(folder: Path, part: str) -> bool:

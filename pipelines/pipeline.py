@@ -28,6 +28,7 @@ def handwriting(
     seed: int = -1,
     repository: str = "/models",
     cache_dir: str = "/tmp/hcr/data",  # noqa: S108  (in the step's own container)
+    state_dir: str = "/models/.state",
 ) -> None:
     """Builds and publishes a version.
 
@@ -36,11 +37,13 @@ def handwriting(
         preset: One of the recipe's presets.
         seed: Where randomness starts; -1 for the recipe's own.
         repository: The model repository's folder, as the steps see it.
-        cache_dir: Where downloaded data is kept, and the state of a training until its end.
+        cache_dir: Where downloaded data is kept.
+        state_dir: Where the state of a training is kept until its end, so that a step which is evicted goes on from there in
+            its next pod; and, for when the same is to be trained again, what came of it.
     """
     prepared = prepare(recipe=recipe, preset=preset, repository=repository, cache_dir=cache_dir)
     dataset = prepared.outputs["dataset"]
-    trained = train(recipe=recipe, preset=preset, seed=seed, cache_dir=cache_dir, dataset=dataset)
+    trained = train(recipe=recipe, preset=preset, seed=seed, state_dir=state_dir, dataset=dataset)
     evaluated = evaluate(recipe=recipe, dataset=dataset, model=trained.outputs["model"])
     published = publish(
         recipe=recipe,
@@ -58,5 +61,5 @@ def handwriting(
         _fit_for_a_cluster(task, cpu, memory)
     for task in (prepared, trained, evaluated):
         task.set_retry(_RETRIES, backoff_duration="30s", backoff_factor=2.0)
-    for task in (prepared, published):  # the data are compared with those of the version that is stable
+    for task in (prepared, trained, published):  # the first looks at the data of the stable version
         kubernetes.mount_pvc(task, pvc_name=CLAIM, mount_path=MOUNTED_AT)

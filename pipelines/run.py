@@ -15,15 +15,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from pipelines.errors import PipelineFailed
+from pipelines.errors import PipelineError, PipelineFailed
 from pipelines.progress import VARIABLE
 from pipelines.recipe import Recipe, load_recipe
 from pipelines.screen import Screen
 from pipelines.step_process import LIFELINE
+from pipelines.unfinished import Arguments, newest, recorded
 from tfserving.repository import Repository
 
 COMPILED = Path(__file__).with_name("compiled") / "handwriting.yaml"
 WORK = Path(".hcr")
+_RUNS = "pipeline"
 _KEPT_RUNS = 5
 
 
@@ -56,10 +58,12 @@ def run_locally(
     seed: int | None = None,
     repository: Path | str = "model_repo",
     work: Path | str = WORK,
+    instead_of: Path | None = None,
 ) -> RunResult:
     """Runs the pipeline on this machine, each step in a process of its own, and shows its progress on standard output.
 
     Downloads and what the run makes are kept under `work`. When this process ends, in whatever way, its steps do too.
+    `instead_of` is the folder of an unfinished run that need not be resumed any more once this one has begun.
 
     Raises:
         RecipeError: the recipe or the preset is wrong; nothing has been started.
@@ -70,18 +74,39 @@ def run_locally(
     checked.preset(preset)
     Repository(repository).open()
     work = Path(work).resolve()
-    folder = _new_folder(work / "pipeline")
+    folder = _new_folder(work / _RUNS)
+    begun = Arguments(checked.text, preset, seed, str(Path(repository).resolve()))
     arguments = {
         "recipe": checked.text,
         "preset": preset,
         "seed": -1 if seed is None else seed,
-        "repository": str(Path(repository).resolve()),
+        "repository": begun.repository,
         "cache_dir": str(work / "data"),
+        "state_dir": str(work / "data"),
     }
     screen = Screen(sys.stdout, folder / "log.txt")
-    with screen, _lifeline():
+    with recorded(folder, begun, instead_of), screen, _lifeline():
         _run(arguments, folder, screen)
     return _result(checked, folder, screen)
+
+
+def resume(work: Path | str = WORK) -> tuple[RunResult, Path]:
+    """Goes on with the newest run that did not come to its end, as it was started: the result, and the repository.
+
+    The state of its training was kept after each epoch, so at most one is trained once more.
+
+    Raises:
+        PipelineError: there is none.
+        PipelineFailed: a step failed; says which one and why.
+        RepositoryError: the repository cannot be made or changed; nothing has been started.
+    """
+    runs = Path(work).resolve() / _RUNS
+    found = newest(runs)
+    if found is None:
+        raise PipelineError(f"nothing to resume: {runs} holds no run that was killed or failed")
+    folder, begun = found
+    result = run_locally(begun.recipe, begun.preset, begun.seed, begun.repository, work, folder)
+    return result, Path(begun.repository)
 
 
 def compile_pipeline(path: Path | str = COMPILED) -> None:

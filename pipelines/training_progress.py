@@ -1,10 +1,12 @@
-"""Training as the user watches it: a bar with loss and accuracy, and a line for each epoch."""
+"""What goes on beside a training: a bar with loss and accuracy, a line for each epoch, and the state kept after each."""
 
 import time
+from pathlib import Path
 from typing import Any
 
 import keras
 
+from pipelines import checkpoint
 from pipelines.progress import bar, draw, say
 
 _INTERVAL_SECONDS = 0.2
@@ -36,6 +38,17 @@ class Progress(keras.callbacks.Callback):  # type: ignore[misc]
 
     def _title(self) -> str:
         return f"epoch {self._epoch:{len(str(self._epochs))}}/{self._epochs}"
+
+
+class Checkpoints(keras.callbacks.Callback):  # type: ignore[misc]
+    """Keeps the state after each epoch in the folder."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        checkpoint.save(self.model, self._folder, epoch + 1)
 
 
 def _measures(logs: dict[str, Any], prefix: str = "") -> str:

@@ -45,6 +45,7 @@ environment() { # folder, lock file
     { .tools/bin/uv pip sync --python "$1/bin/python" --require-hashes --build-constraints requirements/build.txt "$2" \
         && rm "$failed"; } 2>&1 | sed '/^ [+~-] /d; s/^/  /'
     [ ! -e "$failed" ] || fail "the packages of $2 could not be installed (see above)"
+    cp "$2" "$1/lock.txt" # what a model's card names
 }
 
 case $what in

@@ -42,7 +42,7 @@ def prepare(
     lots = _lots(recipe, source, cache_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
     _check(recipe, source, lots, out_dir, repository)
-    parts = {part: joined(lots, part) for part in dict.fromkeys((*dataset.PARTS, *(lot.part for lot in lots)))}
+    parts = _parts(lots)
     digests: dict[str, str] = {}
     for name, part in parts.items():
         digests |= dataset.write_part(out_dir, name, part)
@@ -58,6 +58,26 @@ def prepare(
     (out_dir / "recipe.toml").write_text(recipe.text, encoding="utf-8")
     say("  ".join(f"{name} {len(part):,}" for name, part in parts.items()) + " images")
     return manifest
+
+
+def data_digests(recipe: Recipe, cache_dir: Path, preset: str) -> dict[str, str]:
+    """What the manifest's `sha256` would be, without writing the data set; unchecked.
+
+    Raises:
+        RecipeError: the recipe has no such preset.
+        DataError: the source cannot be had, or does not fit the recipe.
+    """
+    recipe = recipe.with_preset(preset)
+    source = sources.load(recipe, cache_dir, say)
+    digests: dict[str, str] = {}
+    for name, part in _parts(_lots(recipe, source, cache_dir)).items():
+        digests |= dataset.digests(name, part)
+    return digests
+
+
+def _parts(lots: list[Lot]) -> dict[str, LabelledImages]:
+    """The images of each part."""
+    return {part: joined(lots, part) for part in dict.fromkeys((*dataset.PARTS, *(lot.part for lot in lots)))}
 
 
 def _check(recipe: Recipe, source: SourceData, lots: list[Lot], out_dir: Path, repository: Path | None) -> None:

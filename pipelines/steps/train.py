@@ -14,13 +14,13 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines import checkpoint, dataset, drift, network, provenance
+from pipelines import checkpoint, dataset, drift, finished, network, provenance
 from pipelines.augment import training_batches, validation_batches
 from pipelines.calibration import fit_temperature, fit_thresholds, softmax
 from pipelines.data.images import LabelledImages
 from pipelines.progress import say
 from pipelines.recipe import Preset, Recipe, Training
-from pipelines.servable import export, write_warmup
+from pipelines.servable import export, read_card, write_warmup
 
 if TYPE_CHECKING:
     import keras
@@ -35,11 +35,12 @@ def train(
     model_dir: Path,
     preset: str = "default",
     seed: int | None = None,
-    cache_dir: Path = Path(".hcr/data"),
+    state_dir: Path = Path(".hcr/data"),
 ) -> dict[str, Any]:
     """The card of the version that it writes to `model_dir`. Without a seed, the recipe's own.
 
-    A training that was interrupted goes on after its last whole epoch, from what it kept under `cache_dir`.
+    A training that was interrupted goes on after its last whole epoch, from what it kept under `state_dir`; one that was
+    finished with the same data, recipe, preset, seed, code and packages is not done again.
 
     Raises:
         RecipeError: the recipe has no such preset.
@@ -49,6 +50,14 @@ def train(
     import tensorflow as tf
 
     chosen, seed = recipe.preset(preset), recipe.seed if seed is None else seed
+    manifest = dataset.read_manifest(dataset_dir)
+    inputs, kept = provenance.inputs(recipe, preset, seed, manifest["sha256"]), state_dir / finished.FOLDER
+    if finished.take(kept, inputs, model_dir):
+        card = read_card(model_dir)
+        say(
+            f"not trained again: the same data, recipe, seed, code and packages gave the version of {card['created']} in {kept}"
+        )
+        return card
     data, held_out = (dataset.read_part(dataset_dir, part) for part in ("train", "validation"))
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
@@ -57,9 +66,8 @@ def train(
         f"{recipe.name}, preset {preset}, seed {seed}: {model.count_params():,} parameters, "
         f"{network.multiply_adds(model) / 1e6:.1f} M multiply-adds per character, {len(data):,} images"
     )
-    manifest = dataset.read_manifest(dataset_dir)
-    backup = cache_dir / checkpoint.FOLDER / checkpoint.key(recipe, preset, seed, manifest)
-    seconds = fit(model, data, held_out, chosen, seed, backup)
+    states = state_dir / checkpoint.FOLDER / checkpoint.key(recipe, preset, seed, manifest)
+    seconds = fit(model, data, held_out, chosen, seed, states)
     logits = model.predict(validation_batches(held_out, len(recipe.labels)), verbose=0)
     temperature = fit_temperature(logits, held_out.labels)
     thresholds = fit_thresholds(softmax(logits, temperature), held_out.labels, recipe.keep)
@@ -68,18 +76,20 @@ def train(
     export(model, temperature, recipe.labels, thresholds, card, model_dir)
     write_warmup(model_dir, recipe.name, held_out.images)
     shutil.copyfile(dataset_dir / drift.SUMMARY, model_dir / drift.ASSET)
+    finished.keep(kept, inputs, model_dir)
+    checkpoint.discard(states)  # not before: a process that is killed during the export loses no epoch either
     say(f"trained in {seconds:.0f} s; temperature {temperature:.2f}, from {len(held_out):,} held-out images")
     return card
 
 
-def fit(model: keras.Model, data: LabelledImages, held_out: LabelledImages, preset: Preset, seed: int, backup: Path) -> float:
+def fit(model: keras.Model, data: LabelledImages, held_out: LabelledImages, preset: Preset, seed: int, states: Path) -> float:
     """Trains the model in place; gives the seconds that it took, without those before an interruption.
 
-    The state after each epoch is kept in the folder `backup` until the end.
+    The state after each epoch is kept in the folder `states`, and training goes on from the newest one there.
     """
     import keras
 
-    from pipelines.training_progress import Progress
+    from pipelines.training_progress import Checkpoints, Progress
 
     training, class_count = preset.training, model.output_shape[-1]
     steps = max(1, len(data) // training.batch)
@@ -89,20 +99,18 @@ def fit(model: keras.Model, data: LabelledImages, held_out: LabelledImages, pres
         metrics=["accuracy"],
         jit_compile=False,  # XLA takes twice as long for convolutions on a CPU
     )
-    if done := checkpoint.epochs_done(backup):
-        say(f"going on after epoch {done} of {training.epochs}, from {backup}")
+    if done := checkpoint.restore(model, states):
+        say(f"going on after epoch {done} of {training.epochs}, from {states}")
     started = time.monotonic()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)  # Keras, as it writes its state
         model.fit(
             training_batches(data, class_count, training.batch, preset.augmentation, seed, done * steps),
             validation_data=validation_batches(held_out, class_count),
+            initial_epoch=done,
             epochs=training.epochs,
             steps_per_epoch=steps,
-            callbacks=[
-                Progress(training.epochs, steps),
-                keras.callbacks.BackupAndRestore(str(backup), double_checkpoint=True),
-            ],
+            callbacks=[Progress(training.epochs, steps), Checkpoints(states)],
             shuffle=False,  # the batches come shuffled
             verbose=0,
         )

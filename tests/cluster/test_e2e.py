@@ -147,7 +147,14 @@ def test_versions_are_released_where_the_volume_is(namespace: Namespace) -> None
 
 def test_the_pipeline_s_steps_run_as_kubeflow_s_launcher_starts_them(namespace: Namespace) -> None:
     recipe = (ROOT / "tests" / "cluster" / "small.toml").read_text()
-    parameters = {"recipe": recipe, "preset": "default", "seed": -1, "repository": "/models", "cache_dir": "/tmp/hcr/data"}
+    parameters = {
+        "recipe": recipe,
+        "preset": "default",
+        "seed": -1,
+        "repository": "/models",
+        "cache_dir": "/tmp/hcr/data",
+        "state_dir": "/models/.state",
+    }
     labels = {"handwriting/repository": "handwriting-repository"}
 
     for step in ("prepare", "train", "evaluate", "publish"):

@@ -57,7 +57,7 @@ def repository(tf: ModuleType, recipe: Recipe, tmp_path_factory: pytest.TempPath
     """With the first version, if it was blessed."""
     root = tmp_path_factory.mktemp("alphabet")
     prepare(recipe, root / "data", root / "cache")
-    train(recipe, root / "data", root / "trained", cache_dir=root / "cache")
+    train(recipe, root / "data", root / "trained", state_dir=root / "cache")
     evaluate(recipe, root / "data", root / "trained", root / "challenger", root / "evaluation")
     Repository(root / "repository").open()
     publish(recipe.name, root / "challenger", root / "evaluation", root / "repository")

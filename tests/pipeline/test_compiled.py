@@ -39,13 +39,13 @@ def test_each_step_runs_in_our_image_restricted_and_with_its_share_of_the_cluste
         assert settings[name]["imagePullPolicy"] == "IfNotPresent"
 
 
-def test_what_looks_into_the_repository_mounts_it_and_publish_is_not_tried_again() -> None:
+def test_what_keeps_something_on_the_claim_mounts_it_and_publish_is_not_tried_again() -> None:
     spec, platform = yaml.safe_load_all(COMPILED.read_text())
     settings = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     mounts = {name: executor["pvcMount"] for name, executor in settings.items() if "pvcMount" in executor}
     retried = {name for name, task in spec["root"]["dag"]["tasks"].items() if task.get("retryPolicy", {}).get("maxRetryCount")}
 
-    assert set(mounts) >= {"exec-prepare", "exec-publish"}
+    assert set(mounts) >= {"exec-prepare", "exec-train", "exec-publish"}
     for mount in mounts.values():
         assert [(one["constant"], one["mountPath"]) for one in mount] == [("handwriting-repository", "/models")]
     assert retried == {"prepare", "train", "evaluate"}

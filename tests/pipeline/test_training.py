@@ -2,8 +2,11 @@
 
 import json
 import multiprocessing
+import os
 import re
+import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -11,12 +14,12 @@ import numpy as np
 import pytest
 
 from handwriting import contract
-from pipelines import checkpoint, dataset
+from pipelines import checkpoint, dataset, finished, provenance
 from pipelines.recipe import Network, Recipe, load_recipe, recipe_names
-from pipelines.servable import score
+from pipelines.servable import read_card, score
 from pipelines.step_process import be_quiet
 from pipelines.steps.prepare import prepare
-from pipelines.steps.train import train
+from pipelines.steps.train import fit, train
 
 
 @pytest.fixture(scope="module")
@@ -42,41 +45,157 @@ def data(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def version(tf: ModuleType, recipe: Recipe, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("version") / "1"
-    train(recipe, data, folder, cache_dir=data / "cache")
+    train(recipe, data, folder, state_dir=data / "cache")
     return folder
 
 
 def train_in_a_process(recipe_text: str, data: Path, folder: Path, cache: Path) -> None:
     be_quiet()
-    train(load_recipe(recipe_text), data, folder, cache_dir=cache)
+    train(load_recipe(recipe_text), data, folder, state_dir=cache)
 
 
-def test_an_interrupted_training_goes_on_after_its_last_whole_epoch(
-    recipe_text: str, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_training_that_is_killed_loses_one_epoch_at_most_and_ends_as_if_it_had_not_been(
+    recipe: Recipe, version: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    epochs = 40
-    longer = re.sub(r"(?m)^epochs = .*", f"epochs = {epochs}", recipe_text)
-    cache = tmp_path / "cache"
-    context = multiprocessing.get_context("spawn")
-    training = context.Process(target=train_in_a_process, args=(longer, data, tmp_path / "killed", cache))
+    arguments = (recipe.text, data, tmp_path / "killed", tmp_path)
+    training = multiprocessing.get_context("spawn").Process(target=train_in_a_process, args=arguments)
     training.start()
     deadline = time.monotonic() + 120
-    while not (backups := list((cache / checkpoint.FOLDER).glob("*"))) or checkpoint.epochs_done(backups[0]) < 2:
+    while not (folders := list((tmp_path / checkpoint.FOLDER).glob("*"))) or checkpoint.epochs_done(folders[0]) < 2:
         assert training.is_alive()
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    training.kill()
+    training.kill()  # SIGKILL
     training.join()
-    done = checkpoint.epochs_done(backups[0])
+    done = checkpoint.epochs_done(folders[0])
 
-    train(load_recipe(longer), data, tmp_path / "resumed", cache_dir=cache)
+    train(recipe, data, tmp_path / "resumed", state_dir=tmp_path)
 
     told = capsys.readouterr().out
-    assert f"going on after epoch {done} of {epochs}" in told
-    assert re.findall(r"epoch +(\d+)/40", told)[0] == str(done + 1)
-    assert not list((cache / checkpoint.FOLDER).glob("*"))
-    test = dataset.read_part(data, "test")
-    assert (score(tmp_path / "resumed", test.images).argmax(1) == test.labels).all()
+    assert f"going on after epoch {done} of 8" in told
+    assert [int(number) for number in re.findall(r"epoch +(\d+)/", told)] == list(range(done + 1, 9))
+    assert not list((tmp_path / checkpoint.FOLDER).glob("*"))
+    images = dataset.read_part(data, "test").images
+    assert (score(version, images) == score(tmp_path / "resumed", images)).all()
+
+
+@pytest.mark.parametrize("averaging", [False, True])
+def test_weights_do_not_depend_on_an_interruption(
+    tf: ModuleType, recipe: Recipe, data: Path, tmp_path: Path, averaging: bool
+) -> None:
+    import keras
+
+    from pipelines import network
+
+    preset = recipe.preset("default")
+    short = replace(preset, training=replace(preset.training, epochs=3, averaging=averaging))
+    parts = [dataset.read_part(data, part) for part in ("train", "validation")]
+
+    def fitted() -> list[np.ndarray]:
+        keras.utils.set_random_seed(1)
+        model = network.build(short.network, 3)
+        fit(model, *parts, short, 1, tmp_path)
+        return list(model.get_weights())
+
+    whole = fitted()
+    (last,) = tmp_path.glob("0003-*")
+    last.unlink()
+    resumed = fitted()
+
+    assert [float(np.abs(one - other).max()) for one, other in zip(whole, resumed, strict=True)] == [0.0] * len(whole)
+
+
+def test_a_training_that_is_killed_before_its_version_is_safe_loses_no_epoch(
+    recipe: Recipe,
+    version: Path,
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def full_disk(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "copyfile", full_disk)
+        with pytest.raises(OSError, match="No space left"):
+            train(recipe, data, tmp_path / "failed", state_dir=tmp_path)
+    capsys.readouterr()
+
+    train(recipe, data, tmp_path / "again", state_dir=tmp_path)
+
+    told = capsys.readouterr().out
+    assert "going on after epoch 8 of 8" in told
+    assert "epoch 8/8" not in told
+    images = dataset.read_part(data, "test").images
+    assert (score(version, images) == score(tmp_path / "again", images)).all()
+
+
+def test_what_a_killed_process_left_half_written_is_passed_over(tf: ModuleType, tmp_path: Path) -> None:
+    from pipelines import network
+
+    model = network.build(Network(channels=(1, 2, 3), blocks=0, dropout=0.0), class_count=2)
+    model.compile(optimizer="adam")
+    model.optimizer.build(model.trainable_variables)
+    for epochs in (1, 2, 3):
+        checkpoint.save(model, tmp_path, epochs)
+    (tmp_path / ".0004-0123456789abcdef.npz-x1y2").write_bytes(b"half of epoch 4")
+    (newest,) = tmp_path.glob("0003-*")
+    newest.write_bytes(newest.read_bytes()[:1000])
+
+    assert checkpoint.restore(model, tmp_path) == 2
+    assert len(list(tmp_path.glob("0*"))) == 2
+
+
+def test_of_trainings_that_nobody_went_on_with_the_newest_stay(tmp_path: Path) -> None:
+    for age in range(8):
+        folder = tmp_path / f"training-{age}"
+        folder.mkdir()
+        os.utime(folder, (10_000 - age, 10_000 - age))
+
+    checkpoint.discard(tmp_path / "training-0")
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"training-{age}" for age in range(1, 6)]
+
+
+def test_the_same_training_is_not_done_twice(
+    recipe: Recipe, version: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = train(recipe, data, tmp_path / "again", state_dir=data / "cache")
+
+    assert "not trained again: the same data, recipe, seed, code and packages" in capsys.readouterr().out
+    assert card == read_card(version)
+    files = {
+        folder: {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        for folder in (version, tmp_path / "again")
+    }
+    assert files[version] == files[tmp_path / "again"]
+
+
+def test_a_kept_version_that_was_changed_since_is_trained_anew(recipe: Recipe, version: Path, tmp_path: Path) -> None:
+    inputs = {"data": "1"}
+    finished.keep(tmp_path, inputs, version)
+    assert finished.take(tmp_path, inputs, tmp_path / "taken")
+    assert not finished.take(tmp_path, {"data": "2"}, tmp_path / "other")
+    with (tmp_path / finished.key(inputs) / "saved_model.pb").open("ab") as graph:
+        graph.write(b"x")
+
+    assert not finished.take(tmp_path, inputs, tmp_path / "again")
+    assert not (tmp_path / "again").exists()
+
+
+def test_a_card_names_all_that_the_version_was_made_of(recipe: Recipe, version: Path, data: Path) -> None:
+    card, manifest = read_card(version), dataset.read_manifest(data)
+    inputs = provenance.inputs(recipe, "default", recipe.seed, manifest["sha256"])
+
+    assert provenance.inputs_of(card) == inputs
+    assert None not in inputs.values()
+    assert provenance.changed(card, inputs | {"seed": 4, "data": {}}) == ["data", "seed"]
+    assert provenance.changed({"name": "of old"}, inputs) == list(inputs)
+    assert card["code_revision"] == provenance.code_revision()
+    assert card["lock_sha256"] == provenance.lock_digest()
+    assert card["metrics"] is None
+    assert card["blessing"] == {"is_blessed": False, "reasons": ["not evaluated"]}
 
 
 def test_preparing_twice_gives_the_same_data(recipe: Recipe, data: Path, tmp_path: Path) -> None:
@@ -146,14 +265,14 @@ def test_warmup_requests_are_answered(tf: ModuleType, version: Path) -> None:
 
 
 def test_the_same_seed_gives_the_same_version(recipe: Recipe, version: Path, data: Path, tmp_path: Path) -> None:
-    train(recipe, data, tmp_path / "again", cache_dir=tmp_path)
+    train(recipe, data, tmp_path / "again", state_dir=tmp_path)
 
     images = dataset.read_part(data, "test").images
     assert (score(version, images) == score(tmp_path / "again", images)).all()
 
 
 def test_another_seed_gives_another_version(recipe: Recipe, version: Path, data: Path, tmp_path: Path) -> None:
-    train(recipe, data, tmp_path / "other", preset="averaged", seed=4, cache_dir=tmp_path)
+    train(recipe, data, tmp_path / "other", preset="averaged", seed=4, state_dir=tmp_path)
 
     images = dataset.read_part(data, "test").images
     assert (score(version, images) != score(tmp_path / "other", images)).any()

@@ -350,3 +350,21 @@ def test_a_first_training_is_left_out_where_there_is_a_version(runner: CliRunner
 
     assert (result.exit_code, "nothing to do" in result.output) == (0, True)
     assert [item.number for item in Repository("model_repo").versions("digits")] == [1]
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [(["digits"], "RECIPE"), (["--quick"], "--quick"), (["--seed", "2"], "--seed"), (["--if-changed"], "--if-changed")],
+)
+def test_a_run_is_resumed_as_it_was_started(runner: CliRunner, given: list[str], named: str) -> None:
+    result = runner.invoke(cli, ["train", "--resume", *given])
+
+    assert result.exit_code == 2
+    assert f"{named} does not go with --resume" in result.output
+
+
+def test_without_an_unfinished_run_there_is_nothing_to_resume(runner: CliRunner) -> None:
+    result = runner.invoke(cli, ["train", "--resume"])
+
+    assert result.exit_code == 1
+    assert "nothing to resume: " in result.output
