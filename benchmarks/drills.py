@@ -21,7 +21,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 import numpy as np
@@ -32,11 +34,14 @@ from benchmarks.systems import running_gateway, running_model_server
 from handwriting.image import to_base64
 from hcr import examples_folder
 from hcr.model_server import find, free_port
+from hcr.release import wait_until_available
+from tfserving.errors import RepositoryError
 from tfserving.repository import Repository
 
 MODEL = "digits"
 RATE = 200.0
 """Requests a second while model servers come and go."""
+_ROLL_EVERY_SECONDS = 20.0
 _EXAMPLES = {"seven": "7", "two": "2", "six": "6"}
 
 
@@ -89,11 +94,11 @@ def main() -> int:
         with running_gateway(one.address, GATEWAY_WORKERS="1") as (_, port, _):
             the_only_one_dies(report, port, one)
         with running_gateway(one.address, GATEWAY_WORKERS="1", GATEWAY_MAX_REQUESTS="32") as (_, port, _):
-            capacity = overload(report, port, arguments.seconds)
+            overload(report, port, arguments.seconds)
         terminations(report, one.address, arguments.times)
         if arguments.soak:
-            with running_gateway(one.address) as (process, port, _):
-                soak(report, port, process.pid, capacity / 2, arguments.soak)
+            with rolling_versions(report) as address, running_gateway(address) as (process, port, _):
+                soak(report, port, process.pid, arguments.soak)
     print(f"{report.failed} demands not met" if report.failed else "all demands met")
     return 1 if report.failed else 0
 
@@ -144,8 +149,8 @@ def the_only_one_dies(report: Report, port: int, server: Serving) -> None:
     report.row("it returns", "a right answer within 2 s", f"{seconds:.2f} s", seconds < 2)
 
 
-def overload(report: Report, port: int, seconds: float) -> float:
-    """Four times the requests that it can answer; gives back how many that is in a second."""
+def overload(report: Report, port: int, seconds: float) -> None:
+    """Four times the requests that it can answer."""
     capacity = closed_loop(port, requests(), 16, 1.0, seconds).requests_per_second
     probes = Probes(port)
     with probes:
@@ -159,7 +164,6 @@ def overload(report: Report, port: int, seconds: float) -> float:
     report.row("", "the others are refused, and nothing else", told(outcome), not others and len(outcome.refusals) > 0)
     report.row("", "a refusal takes less than 10 ms (median)", f"{refusal:.1f} ms", refusal < 10)
     report.row("", "/healthz answers within 100 ms (99 of 100)", f"{health:.0f} ms of {len(probes.seconds)}", health < 100)
-    return capacity
 
 
 def terminations(report: Report, address: str, times: int) -> None:
@@ -181,8 +185,44 @@ def terminations(report: Report, address: str, times: int) -> None:
     report.row("", "exits with 0", str(codes), codes == {0})
 
 
-def soak(report: Report, port: int, pid: int, rate: float, seconds: float) -> None:
-    """Half of what it can do, for long: memory and open files must not grow."""
+@contextmanager
+def rolling_versions(report: Report) -> Iterator[str]:
+    """A model server at the address that is given, with a repository of its own, into which a version is published, promoted
+    and an old one pruned again and again."""
+    end, rolled, troubles = threading.Event(), itertools.count(), []
+    stable = Repository(_repository()).find(MODEL)
+    with TemporaryDirectory() as folder:
+        repository = Repository(Path(folder))
+        repository.open()
+        repository.publish(MODEL, stable.path)
+        found = find(repository.config_path, free_port(0))
+        assert found.command is not None
+
+        def roll() -> None:
+            while not end.wait(_ROLL_EVERY_SECONDS):
+                try:
+                    number = repository.publish(MODEL, stable.path)
+                    wait = partial(wait_until_available, found.address, MODEL, number, 60)
+                    repository.promote(MODEL, number, wait=wait)
+                    repository.prune(MODEL, keep=2)
+                    next(rolled)
+                except RepositoryError as error:
+                    troubles.append(str(error))
+
+        with running_model_server(found.command, found.address, MODEL, "rolling_model_server"):
+            thread = threading.Thread(target=roll)
+            thread.start()
+            try:
+                yield found.address
+            finally:
+                end.set()
+                thread.join()
+    report.row("versions are released meanwhile", "every one", f"{next(rolled)}, {troubles or 'no trouble'}", not troubles)
+
+
+def soak(report: Report, port: int, pid: int, seconds: float) -> None:
+    """Half of what it can do, for long, while versions come and go: memory and open files must not grow."""
+    rate = closed_loop(port, requests(), 16, 1.0, 10.0).requests_per_second / 2
     open_loop(port, requests(), rate, 0, min(120.0, seconds / 3))
     begun, samples = time.monotonic(), []
     errors: Counter[str] = Counter()
