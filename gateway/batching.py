@@ -24,9 +24,10 @@ from handwriting.preprocess import Tensor
 from tfserving.errors import DeadlineExceeded, InvalidResponse, ServerFault, ServingError
 
 _LONG_CALL_SECONDS = 0.05
-"""A call that takes longer holds the line back no more: another may leave beside it."""
+"""A call that takes longer holds the line back no more: others may leave beside it."""
 _LONG_PREPARATION_SECONDS = 0.005
-"""After so long a leader prepares no more images, and calls; the next leader goes on meanwhile."""
+"""After so long a leader prepares no more images, and calls; the next leader goes on meanwhile. Not while a call takes long: the
+more leave in one call then, the fewer can be caught by a model server that hangs."""
 _MOST_CALLS = 16
 """Calls of one line at the same time, at most: what hangs on one model server must not hold back what the others can do."""
 
@@ -51,6 +52,7 @@ class _Item:
     turn: Lock = field(default_factory=asleep)
     stages: list[tuple[str, float]] = field(default_factory=list)  # that it has entered, and when
     leads: bool = False
+    led: float = 0.0  # since when
     has_left: bool = False
     must_go_alone: bool = False
     outcome: "_Scores | Exception | None" = None
@@ -80,8 +82,20 @@ class _Line:
     """Those that wait for one model and version, and the groups under way for it."""
 
     waiting: deque[_Item] = field(default_factory=deque)
-    groups: int = 0
-    last_call: float = 0.0
+    leaders: set[_Item] = field(default_factory=set)
+
+    @property
+    def is_free(self) -> bool:
+        """Whether another may lead. What takes long does not count: it may hang, on one model server of several."""
+        return len(self.leaders) < _MOST_CALLS and all(self._is_long(one) for one in self.leaders)
+
+    @property
+    def is_in_trouble(self) -> bool:
+        """Whether a call takes long."""
+        return any(self._is_long(one) for one in self.leaders)
+
+    def _is_long(self, leader: _Item) -> bool:
+        return monotonic() - leader.led > _LONG_CALL_SECONDS
 
 
 class Batcher:
@@ -157,9 +171,8 @@ class Batcher:
         """Puts the item into its line, or makes it lead at once where nobody does."""
         with self._lock:
             line = self._lines.setdefault(key, _Line())
-            if not line.groups:
-                line.groups = 1
-                item.leads = True
+            if not line.leaders:
+                self._appoint(item, line)
                 return line
             if self._waiting_images + item.size > self._most_waiting:
                 self._metrics.shed.labels("queue").inc()
@@ -182,8 +195,7 @@ class Batcher:
                 if item.deadline.left() <= 0:
                     self._leave(item, line)
                     break
-                is_held_back = line.waiting and line.waiting[0] is item and monotonic() - line.last_call > _LONG_CALL_SECONDS
-                if is_held_back and line.groups < _MOST_CALLS:
+                if line.waiting and line.waiting[0] is item and line.is_free:
                     self._give_turn(line)
         else:
             self._baton.receive()
@@ -207,9 +219,9 @@ class Batcher:
         outcome: _Scores | Exception | None = None
         try:
             if group:
-                line.last_call = monotonic()
+                item.led = monotonic()
                 for one in group:
-                    one.stages.append(("predict", line.last_call))
+                    one.stages.append(("predict", item.led))
                 outcome = self._call(group, key)
         except ServingError as error:
             outcome = error
@@ -226,8 +238,8 @@ class Batcher:
             with self._lock:
                 if not line.waiting or images + line.waiting[0].size > self._largest_batch:
                     return group
-                if monotonic() - begun > _LONG_PREPARATION_SECONDS:
-                    if line.groups < _MOST_CALLS:
+                if monotonic() - begun > _LONG_PREPARATION_SECONDS and not line.is_in_trouble:
+                    if len(line.leaders) < _MOST_CALLS:
                         self._give_turn(line)
                     return group
                 one = line.waiting.popleft()
@@ -250,7 +262,7 @@ class Batcher:
         answered = monotonic()
         own = asleep()
         with self._lock:
-            line.groups -= 1
+            line.leaders.remove(item)
             companions = [one for one in group if one is not item and not one.has_left]
             if isinstance(outcome, DeadlineExceeded):  # the first one's; that of others may be later
                 later = [one for one in companions if one is not group[0]]
@@ -267,7 +279,7 @@ class Batcher:
                 one.stages.append(("queue", answered))
             self._baton.promise([own, *(one.turn for one in companions)])
             self._give_turn(line)
-            if not line.groups and not line.waiting:
+            if not line.leaders and not line.waiting:
                 self._lines.pop(key, None)
         own.acquire()
         self._baton.receive()
@@ -284,9 +296,13 @@ class Batcher:
             return
         first = line.waiting.popleft()
         self._waiting_images -= first.size
-        line.groups += 1
-        first.leads = True
+        self._appoint(first, line)
         self._baton.promise([first.turn])
+
+    def _appoint(self, item: _Item, line: _Line) -> None:
+        item.leads = True
+        item.led = monotonic()
+        line.leaders.add(item)
 
 
 def _tensors_of(item: _Item) -> Tensor:
