@@ -26,8 +26,8 @@ from tfserving.errors import DeadlineExceeded, InvalidResponse, ServerFault, Ser
 _LONG_CALL_SECONDS = 0.05
 """A call that takes longer holds the line back no more: others may leave beside it."""
 _LONG_PREPARATION_SECONDS = 0.005
-"""After so long a leader prepares no more images, and calls; the next leader goes on meanwhile. Not while a call takes long: the
-more leave in one call then, the fewer can be caught by a model server that hangs."""
+"""After so long a leader prepares no more images, and calls; the next leader goes on. Not while a call takes long: the
+more leave in one call then, the fewer are caught by a model server that hangs."""
 _MOST_CALLS = 16
 """Calls of one line at the same time, at most: what hangs on one model server must not hold back what the others can do."""
 
