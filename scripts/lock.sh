@@ -9,7 +9,7 @@ compile() { # output, arguments
         --custom-compile-command "make lock" -o "requirements/$out" "$@"
 }
 compile uv.txt requirements/uv.in
-compile dev.txt pyproject.toml --extra gateway --extra pipelines --extra pdf --group dev
+compile dev.txt pyproject.toml --extra gateway --extra pipelines --extra pdf --extra client --group dev
 compile gateway.txt pyproject.toml --extra gateway -c requirements/dev.txt
 compile pipelines.txt pyproject.toml --extra pipelines -c requirements/dev.txt
 compile build.txt requirements/build.in -c requirements/dev.txt
