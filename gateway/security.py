@@ -75,7 +75,7 @@ def protect(app: Flask, settings: Settings, baton: Baton, metrics: Metrics) -> N
             return f"address {household(address)}"
 
         def is_exempt() -> bool:
-            return scope_of_request() not in ("predict", "feedback")
+            return not (request.url_rule and is_limited(request.url_rule.rule))
 
         limit_requests(app, settings.rate_limit, settings.rate_limit_storage, whose, is_exempt, baton, metrics)
     if ring:
@@ -89,6 +89,11 @@ def scope_of(rule: str) -> Scope | None:
     if rule == "/metrics":
         return "operate"
     return "predict" if rule.startswith(_API) else None
+
+
+def is_limited(rule: str) -> bool:
+    """Whether what is asked there counts against a rate limit."""
+    return scope_of(rule) in ("predict", "feedback")
 
 
 def scope_of_request() -> Scope | None:

@@ -85,6 +85,10 @@ PROBLEMS: dict[str, tuple[int, str]] = {
 """Each problem's status, and when it comes and what to do then."""
 
 ALWAYS = ("not_acceptable", "internal")
+OF_KEYS = ("unauthorized", "forbidden")
+"""Where a key is asked for."""
+OF_LIMITS = ("rate_limited",)
+"""Where requests are counted."""
 _MODEL = ("unknown_model", "unknown_version", "model_unavailable", "deadline_exceeded", "invalid_request")
 _IMAGE = (
     "invalid_json", "invalid_base64", "payload_too_large", "image_too_large", "unsupported_media_type", "unsupported_image",

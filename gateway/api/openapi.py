@@ -6,26 +6,55 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from gateway.api.description import ALWAYS, OPERATIONS, PROBLEMS, Operation
+from gateway.api.description import ALWAYS, OF_KEYS, OF_LIMITS, OPERATIONS, PROBLEMS, Operation
 from gateway.api.product import installed_version
 from gateway.api.requests import IMAGE_TYPES
 from gateway.api.schemas import SHARED, Problem
 from gateway.errors import PROBLEM_TYPE, TITLES
+from gateway.security import is_limited, scope_of
 from gateway.settings import Settings
 
 _FILE = {"type": "string", "format": "binary", "description": "an image file"}
 _WITH_TIMEOUT = "deadline_exceeded"
+_SECURITY_SCHEMES = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A key of the gateway; its scopes are predict, feedback, operate.",
+    },
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same key, in a header of its own."},
+}
+
+
+def _header(text: str, schema: dict[str, Any], *, required: bool = True) -> dict[str, Any]:
+    return {"required": required, "description": text, "schema": schema}
+
+
+_EVERY_ANSWER = {"X-Request-ID": _header("The request's id.", {"type": "string", "minLength": 1})}
+_OF_LIMITS = {  # not where the storage of the limits has just gone
+    "RateLimit": _header("What is left of each limit, and for how many seconds.", {"type": "string"}, required=False),
+    "RateLimit-Policy": _header("The limits.", {"type": "string"}, required=False),
+}
+_RETRY_AFTER = {"Retry-After": _header("Seconds.", {"type": "integer", "minimum": 0})}
+_WWW_AUTHENTICATE = {
+    "WWW-Authenticate": _header("How to send a key, and what was wrong with the one that came.", {"type": "string"})
+}
+_OF_STATUS = {401: _WWW_AUTHENTICATE, 403: _WWW_AUTHENTICATE, 429: _RETRY_AFTER, 503: _RETRY_AFTER}
 
 
 def document(paths: Iterable[tuple[str, str]], settings: Settings) -> dict[str, Any]:
-    """The description of these methods and paths, those of OPERATIONS that the gateway has."""
+    """The description of these methods and paths, those of OPERATIONS that the gateway has.
+
+    It tells of this gateway: of keys where it asks for them, and of limits where it has some.
+    """
     known = set(paths)
     described = {path: operation for path, operation in OPERATIONS.items() if path in known}
     types = [kind for operation in described.values() for kind in _types(operation)]
     _, components = msgspec.json.schema_components([*SHARED, *types], ref_template="#/components/schemas/{name}")
     told: dict[str, dict[str, Any]] = {}
     for (method, path), operation in described.items():
-        told.setdefault(path, {})[method.lower()] = _operation(operation, components, settings)
+        told.setdefault(path, {})[method.lower()] = _operation(path, operation, components, settings)
+    security_schemes = {"securitySchemes": _SECURITY_SCHEMES} if settings.keys_file else {}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -36,7 +65,7 @@ def document(paths: Iterable[tuple[str, str]], settings: Settings) -> dict[str, 
         },
         "servers": [{"url": "/"}],
         "paths": told,
-        "components": {"schemas": components},
+        "components": {"schemas": components, **security_schemes},
     }
 
 
@@ -45,14 +74,18 @@ def _types(operation: Operation) -> list[type[Struct]]:
     return [kind for kind in (operation.body, operation.options, operation.query, *answer) if kind is not None]
 
 
-def _operation(operation: Operation, components: dict[str, Any], settings: Settings) -> dict[str, Any]:
+def _operation(path: str, operation: Operation, components: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    scope = scope_of(path) if settings.keys_file else None
+    is_counted = bool(settings.rate_limit) and is_limited(path)
     told: dict[str, Any] = {
         "tags": [operation.tag],
         "summary": operation.summary,
         "description": operation.text,
         "parameters": _parameters(operation, components, settings),
-        "responses": _responses(operation),
+        "responses": _responses(operation, is_closed=scope is not None, is_counted=is_counted),
     }
+    if scope is not None:
+        told["security"] = [{name: [scope]} for name in _SECURITY_SCHEMES]
     if operation.body is not None:
         told["requestBody"] = {"required": True, "content": _body(operation, components)}
     return told
@@ -104,31 +137,24 @@ def _form(operation: Operation, options: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _responses(operation: Operation) -> dict[str, Any]:
+def _responses(operation: Operation, *, is_closed: bool, is_counted: bool) -> dict[str, Any]:
+    """The operation's answers; `is_closed` to whom has no key, `is_counted` against a limit."""
     if isinstance(operation.answer, tuple):
         content: dict[str, Any] = {kind: {} for kind in operation.answer}
     else:
         content = {"application/json": {"schema": _reference(operation.answer)}}
         content |= {kind: {} for kind in operation.other_types}
-    responses = {operation.status: {"description": operation.summary, "headers": _headers(), "content": content}}
-    problems = (*operation.problems, *ALWAYS)
+    headers = {**_EVERY_ANSWER, **(_OF_LIMITS if is_counted else {})}
+    responses = {operation.status: {"description": operation.summary, "headers": headers, "content": content}}
+    problems = (*operation.problems, *ALWAYS, *(OF_KEYS if is_closed else ()), *(OF_LIMITS if is_counted else ()))
     for status in sorted({PROBLEMS[code][0] for code in problems}):
         codes = [code for code in problems if PROBLEMS[code][0] == status]
         responses[status] = {
             "description": "; ".join(f"`{code}`: {TITLES[code]}" for code in codes),
-            "headers": _headers(status),
+            "headers": {**headers, **_OF_STATUS.get(status, {})},
             "content": {PROBLEM_TYPE: {"schema": _reference(Problem)}},
         }
     return {str(status): response for status, response in responses.items()}
-
-
-def _headers(status: int = 200) -> dict[str, Any]:
-    told: dict[str, Any] = {
-        "X-Request-ID": {"required": True, "description": "The request's id.", "schema": {"type": "string", "minLength": 1}}
-    }
-    if status == 503:
-        told["Retry-After"] = {"required": True, "description": "Seconds.", "schema": {"type": "integer", "minimum": 0}}
-    return told
 
 
 def _reference(kind: type[Struct]) -> dict[str, str]:

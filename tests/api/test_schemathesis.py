@@ -1,6 +1,6 @@
 """The gateway keeps what its own description promises, whatever schemathesis asks; all of its checks, none left out.
 
-CASES=20000 .venv/bin/python -m pytest tests/api asks more.
+CASES=20000 .venv/bin/python -m pytest tests/api/test_schemathesis.py asks more.
 """
 
 import os
@@ -10,27 +10,47 @@ from pathlib import Path
 
 import pytest
 
+from tests.api.conftest import KEY
+
 HOOKS = "tests.api.hooks"
 ROOT = Path(__file__).parents[2]
 CASES = int(os.environ.get("CASES", "2000"))
+CASES_WITH_KEYS = CASES // 8
 
 
-@pytest.mark.timeout(1800)
-def test_the_gateway_does_as_its_description_says(python: Path, url: str, tmp_path: Path) -> None:
+def ask(python: Path, url: str, cases: int, folder: Path, *arguments: str) -> str:
+    """What schemathesis says when it has asked for so many cases or more, and found nothing."""
     command = [
         python.parent / "schemathesis",
         "run",
         f"{url}/openapi.json",
         "--checks=all",
-        f"--max-examples={CASES // 110}",  # of each operation and kind, and there is more than one of each
+        f"--max-examples={max(1, cases // 100)}",  # of each operation and kind, and there is more than one of each
         "--request-timeout=30",
         "--seed=1",
         "--no-color",
+        *arguments,
     ]
     environment = {**os.environ, "SCHEMATHESIS_HOOKS": HOOKS, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=1800, check=False)
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=1800, check=False)
 
     print(done.stdout[-6000:])
     assert done.returncode == 0, done.stderr[-2000:]
     (count,) = re.findall(r"(\d+) generated", done.stdout)
-    assert int(count) >= CASES
+    assert int(count) >= cases
+    return done.stdout
+
+
+@pytest.mark.timeout(1800)
+def test_the_gateway_does_as_its_description_says(python: Path, url: str, tmp_path: Path) -> None:
+    ask(python, url, CASES, tmp_path)
+
+
+@pytest.mark.timeout(1800)
+def test_a_gateway_with_keys_and_limits_does_as_its_description_says(python: Path, closed_url: str, tmp_path: Path) -> None:
+    (tmp_path / "schemathesis.toml").write_text(f'[auth.openapi.bearer]\nbearer = "{KEY}"\n')
+    record = tmp_path / "record.ndjson"
+
+    ask(python, closed_url, CASES_WITH_KEYS, tmp_path, f"--report-ndjson-path={record}")
+
+    assert {"200", "401"} <= set(re.findall(r'"status_code":\s*(\d+)', record.read_text()))
