@@ -23,6 +23,7 @@ from gateway.reader import Reader
 from gateway.recognizer import Recognizer
 from gateway.security import protect, with_security_headers
 from gateway.settings import Settings
+from gateway.split import Releases, Splits
 from tfserving.client import ModelClient
 
 log = logging.getLogger("gateway")
@@ -42,9 +43,11 @@ def create_app(
     catalogue = Catalogue(client, settings.model_names, baton, metrics, config)
     batcher = Batcher(catalogue, baton, metrics, settings.max_call_images)
     budget = PixelBudget(settings.decoding_pixels)
-    recognizer = Recognizer(catalogue, batcher, baton, budget, metrics)
+    app.extensions["splits"] = splits = Splits(settings.release_path)
+    releases = Releases(splits, catalogue, metrics)
+    recognizer = Recognizer(catalogue, releases, batcher, baton, budget, metrics)
     app.register_blueprint(predict.blueprint(recognizer, settings))
-    reader = Reader(catalogue, batcher, baton, budget, metrics)
+    reader = Reader(catalogue, releases, batcher, baton, budget, metrics)
     app.register_blueprint(read.blueprint(reader, settings))
     app.register_blueprint(forms.blueprint(FormReader(reader, baton), settings))
     app.register_blueprint(models.blueprint(catalogue, settings))

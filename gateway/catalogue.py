@@ -133,6 +133,10 @@ class Catalogue:
             _remember(self._cards, (model, version), card)
         return card
 
+    def last_known(self, model: str, label: str) -> int | None:
+        """The version that last answered for the label."""
+        return self._label_versions.get((model, label))
+
     def forget(self, model: str, version: int) -> None:
         """Asks again next time: the version is not the one that it was."""
         self._classes.pop((model, version), None)

@@ -62,6 +62,18 @@ class Metrics:
         self.rejected = Counter(
             "gateway_rejected", "Predictions below their threshold", ["model", "version"], registry=registry
         )
+        self.answers = Counter(
+            "gateway_answers", "Requests asked of a version while a release is under way, by what the version is in it",
+            ["model", "version", "role", "outcome"], registry=registry,
+        )  # fmt: skip
+        self.model_seconds = Histogram(
+            "gateway_model_seconds", "Time that they waited for the version's scores", ["model", "version", "role"],
+            buckets=_SECONDS, registry=registry,
+        )  # fmt: skip
+        self.shadow = Counter(
+            "gateway_shadow", "Images that the canary was asked beside the stable version, by whether they agree",
+            ["model", "version", "outcome"], registry=registry,
+        )  # fmt: skip
         self.model_calls = Counter(
             "gateway_model_call", "Calls of the model server, by gRPC status", ["code"], registry=registry
         )

@@ -46,6 +46,8 @@ def observe(app: Flask, metrics: Metrics, is_draining: Callable[[], bool]) -> No
         route = asked.url_rule.rule if asked.url_rule else "none"
         seconds = stages.stop()
         response.headers["X-Request-ID"] = kept.id
+        if "version" in kept.log_fields:
+            response.headers["X-Model-Version"] = str(kept.log_fields["version"])
         if is_draining():
             response.headers["Connection"] = "close"
         metrics.requests_of(route, asked.method, str(response.status_code)).inc()

@@ -11,6 +11,7 @@ from gateway.budget import Baton, Deadline, Overloaded, PixelBudget
 from gateway.catalogue import Catalogue
 from gateway.metrics import Metrics, Stages
 from gateway.recognizer import Options, Recognition, count, rank
+from gateway.split import Releases
 from handwriting import contract, image
 from handwriting.constraint import Constraint, InvalidPattern, parse_pattern
 from handwriting.errors import NoInk
@@ -78,8 +79,17 @@ class FieldAnswer:
 class Reader:
     """Reads fields with the models of `catalogue`. Thread-safe."""
 
-    def __init__(self, catalogue: Catalogue, batcher: Batcher, baton: Baton, budget: PixelBudget, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        releases: Releases,
+        batcher: Batcher,
+        baton: Baton,
+        budget: PixelBudget,
+        metrics: Metrics,
+    ) -> None:
         self._catalogue = catalogue
+        self._releases = releases
         self._batcher = batcher
         self._baton = baton
         self._budget = budget
@@ -106,6 +116,21 @@ class Reader:
         Raises:
             as `read`.
         """
+        common = options.common
+
+        def ask(version: int | str | None, deadline: Deadline) -> FieldAnswer:
+            chosen = replace(options, common=replace(common, version=version))
+            return self._read_with(pixels, scale, chosen, deadline, stages)
+
+        answer = self._releases.answer(common.model, common.version, common.whose, deadline, stages, ask)
+        recognitions = [item.recognition for line in answer.lines for item in line.characters]
+        count(self._metrics, common.model, answer.version, recognitions)
+        return answer
+
+    def _read_with(
+        self, pixels: Pixels, scale: tuple[float, float], options: FieldOptions, deadline: Deadline, stages: Stages
+    ) -> FieldAnswer:
+        """The text as the version in the options reads it."""
         common = options.common
         stages.enter("predict")
         with self._baton.passed_on():
@@ -138,7 +163,6 @@ class Reader:
             )
             text = "".join(character.recognition.prediction for character in characters)
             told.append(TextLine(text, _around([character.box for character in characters]), characters))
-        count(self._metrics, common.model, version, [item.recognition for line in told for item in line.characters])
         satisfies = None if constraint.is_none else found.satisfies
         return FieldAnswer(common.model, version, best.text, tuple(told), found.readings, satisfies)
 

@@ -10,6 +10,7 @@ from gateway.batching import Batcher
 from gateway.budget import Baton, Deadline, Overloaded, PixelBudget, is_large
 from gateway.catalogue import Catalogue, Classes
 from gateway.metrics import Metrics, Stages
+from gateway.split import Releases
 from handwriting import image
 from handwriting.errors import ImageError
 from handwriting.preprocess import Polarity, Tensor, to_tensor
@@ -23,6 +24,8 @@ class Options:
     version: int | str | None = None
     top_k: int | None = None
     polarity: Polarity = "auto"
+    whose: str = ""
+    """What requests of one client have in common: they get the same version while one is being released."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,17 @@ class Answer:
 class Recognizer:
     """Recognises characters with the models of `catalogue`. Thread-safe."""
 
-    def __init__(self, catalogue: Catalogue, batcher: Batcher, baton: Baton, budget: PixelBudget, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        releases: Releases,
+        batcher: Batcher,
+        baton: Baton,
+        budget: PixelBudget,
+        metrics: Metrics,
+    ) -> None:
         self._catalogue = catalogue
+        self._releases = releases
         self._batcher = batcher
         self._baton = baton
         self._budget = budget
@@ -73,11 +85,13 @@ class Recognizer:
             return seen[0]
 
         images = prepare(stages.enter)[np.newaxis] if is_large(opened.pixel_count) else prepare
-        scores, classes, version = self._batcher.scores_by_class(images, options.model, options.version, deadline, stages)
-        stages.enter("respond")
-        recognition = rank(scores[0], classes, options.top_k)
-        count(self._metrics, options.model, version, [recognition])
-        return Answer(options.model, version, (recognition,), tuple(seen))
+
+        def ask(version: int | str | None, deadline: Deadline) -> Answer:
+            scores, classes, answered = self._batcher.scores_by_class(images, options.model, version, deadline, stages)
+            stages.enter("respond")
+            return Answer(options.model, answered, (rank(scores[0], classes, options.top_k),), tuple(seen))
+
+        return self._answer(options, deadline, stages, ask)
 
     def recognize_batch(
         self, files: Sequence[bytes | ImageError], options: Options, deadline: Deadline, stages: Stages
@@ -99,14 +113,31 @@ class Recognizer:
             stages.enter("predict")
             version = self._catalogue.resolve(options.model, options.version, deadline)
             return Answer(options.model, version, tuple(item for item in prepared if not isinstance(item, np.ndarray)))
-        scores, classes, version = self._batcher.scores_by_class(
-            np.stack(tensors), options.model, options.version, deadline, stages
-        )
-        stages.enter("respond")
-        recognitions = iter([rank(row, classes, options.top_k) for row in scores])
-        results = tuple(next(recognitions) if isinstance(item, np.ndarray) else item for item in prepared)
-        count(self._metrics, options.model, version, [item for item in results if isinstance(item, Recognition)])
-        return Answer(options.model, version, results, tuple(tensors))
+        images = np.stack(tensors)
+
+        def ask(version: int | str | None, deadline: Deadline) -> Answer:
+            scores, classes, answered = self._batcher.scores_by_class(images, options.model, version, deadline, stages)
+            stages.enter("respond")
+            recognitions = iter([rank(row, classes, options.top_k) for row in scores])
+            results = tuple(next(recognitions) if isinstance(item, np.ndarray) else item for item in prepared)
+            return Answer(options.model, answered, results, tuple(tensors))
+
+        return self._answer(options, deadline, stages, ask)
+
+    def _answer(
+        self,
+        options: Options,
+        deadline: Deadline,
+        stages: Stages,
+        ask: Callable[[int | str | None, Deadline], Answer],
+    ) -> Answer:
+        """The answer of the version that is to answer, counted."""
+        answer = self._releases.answer(options.model, options.version, options.whose, deadline, stages, ask)
+        recognitions = [item for item in answer.results if isinstance(item, Recognition)]
+        count(self._metrics, options.model, answer.version, recognitions)
+        said = [item.prediction for item in recognitions]
+        self._releases.mirror(options.model, options.version, options.whose, answer.seen, said)
+        return answer
 
     def _prepare(
         self, file: bytes | ImageError, polarity: Polarity, deadline: Deadline, stages: Stages

@@ -55,7 +55,7 @@ _PREFLIGHT = {
     "Access-Control-Allow-Headers": "Authorization, Content-Type, X-API-Key, X-Request-ID, X-Request-Timeout",
     "Access-Control-Max-Age": "600",
 }
-_EXPOSED = "RateLimit, RateLimit-Policy, Retry-After, Server-Timing, X-Request-ID"
+_EXPOSED = "RateLimit, RateLimit-Policy, Retry-After, Server-Timing, X-Model-Version, X-Request-ID"
 
 
 def protect(app: Flask, settings: Settings, baton: Baton, metrics: Metrics) -> None:

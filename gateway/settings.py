@@ -9,6 +9,7 @@ from typing import Any
 from gateway.addresses import Network, parse_networks
 from gateway.keys import KeyRing
 from gateway.limits import check_limit, check_storage
+from tfserving.release import FILE as RELEASE_FILE
 
 _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?")
 
@@ -54,6 +55,10 @@ class Settings:
     models: str = _setting("", "models to list beside the default one, with commas")
     models_config: str = _setting(
         "", "the model repository's models.config, where the gateway can read it: its models are listed too, as they come"
+    )
+    release_file: str = _setting(
+        "",
+        "the model repository's release.json, which says the canary's share of the requests; without it, beside models.config",
     )
     workers: int = _setting(1, "processes that serve; one for each core that it may use, for the most requests", least=1)
     max_requests: int = _setting(128, "requests at the same time in each worker, at most; one more is answered 503", least=1)
@@ -108,6 +113,13 @@ class Settings:
             if name.startswith("GATEWAY_") and name not in known:
                 raise SettingsError(f"{name} is no setting of the gateway; they are {', '.join(known)}")
         return cls(**{item.name: _parse(name, environment[name], item) for name, item in known.items() if name in environment})
+
+    @property
+    def release_path(self) -> Path | None:
+        """Where release.json is, if anywhere."""
+        if self.release_file:
+            return Path(self.release_file)
+        return Path(self.models_config).with_name(RELEASE_FILE) if self.models_config else None
 
     @property
     def model_names(self) -> tuple[str, ...]:

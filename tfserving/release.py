@@ -3,7 +3,7 @@
     {"digits": {"canary": 0.1, "shadow": 0.0}}
 
 The version that the shares go to is the one with the label `canary`. Without an entry everything goes to the stable one.
-The gateway does not read it yet: so far it is kept and logged only.
+The gateway looks at it every second (gateway/split.py).
 """
 
 import json

@@ -214,4 +214,10 @@ def bytes_or_error(text: str | bytes) -> bytes | InvalidBase64:
 
 def _options(values: CharacterOptions, settings: Settings) -> Options:
     model, version, top_k = values.model or settings.default_model, values.version or None, values.top_k or None
-    return Options(model, version, top_k, values.polarity)
+    return Options(model, version, top_k, values.polarity, whose())
+
+
+def whose() -> str:
+    """The client's key where it has one, else the request's own id."""
+    key = g.get("key")
+    return key.name if key else str(g.id)

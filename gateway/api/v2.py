@@ -17,7 +17,7 @@ from gateway.api import schemas
 from gateway.api.content import body_of, json_object, unsupported
 from gateway.api.operations import ready_versions
 from gateway.api.product import NAME, installed_version
-from gateway.api.requests import bytes_or_error, check_count, deadline_of
+from gateway.api.requests import bytes_or_error, check_count, deadline_of, whose
 from gateway.api.responses import json_response
 from gateway.api.validation import checked, invalid, values_from_text
 from gateway.catalogue import Catalogue
@@ -86,7 +86,7 @@ def _options(name: str, version: str | None) -> Options:
     """What the path asks for."""
     values = {"model": name} if version is None else {"model": name, "version": version}
     asked = checked(schemas.ModelChoice, values_from_text(schemas.ModelChoice, MultiDict(values)))
-    return Options(name, asked.version or None)
+    return Options(name, asked.version or None, whose=whose())
 
 
 def _metadata(name: str, versions: Iterable[int], classes: int) -> schemas.ModelMetadata:

@@ -16,6 +16,7 @@ from gateway.catalogue import Catalogue, Classes
 from gateway.metrics import Metrics, Stages
 from gateway.reader import FieldOptions, Reader
 from gateway.recognizer import Options
+from gateway.split import Releases, Splits
 from handwriting.constraint import Constraint
 from pipelines import field_evaluation
 from pipelines.evaluation import FolderEvaluation, evaluate_folder
@@ -119,7 +120,14 @@ def test_what_is_read_is_what_the_gateway_answers(evaluation: FieldEvaluation) -
             return rings_and_crosses(Path(), tensors), 1
 
     catalogue, baton, metrics = Serving(), Baton(), Metrics()
-    reader = Reader(catalogue, Batcher(catalogue, baton, metrics), baton, PixelBudget(10**6), metrics)
+    reader = Reader(
+        catalogue,
+        Releases(Splits(None), catalogue, metrics),
+        Batcher(catalogue, baton, metrics),
+        baton,
+        PixelBudget(10**6),
+        metrics,
+    )
     options = FieldOptions(Options("model"), Constraint())
 
     for answer in evaluation.answers:
