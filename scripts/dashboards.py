@@ -108,6 +108,44 @@ MODELS: dict[str, list[Panel]] = {
         ("Rejected", "percentunit", [(f"handwriting:rejected:ratio_rate30m{{{_NS}}}", "{{model}}")]),
     ],
 }
+_OF_ROLE = f"sum by (model, role) (rate(gateway_answers_total{{{_NS}}}[$__rate_interval]))"
+MODELS["A release"] = [
+    ("Answers by part in the release", "ops", [_rate("gateway_answers_total", "model, version, role")]),
+    (
+        "Failed, of what each was asked",
+        "percentunit",
+        [
+            (
+                f'sum by (model, role) (rate(gateway_answers_total{{{_NS}, outcome="error"}}[$__rate_interval])) / {_OF_ROLE}',
+                "{{model}} {{role}}",
+            )
+        ],
+    ),
+    ("Wait for scores, p99", "s", _quantiles("gateway_model_seconds", "role", shares=(0.99,))),
+    (
+        "Mean confidence",
+        "percentunit",
+        [
+            (
+                f"sum by (model, version) (rate(gateway_confidence_sum{{{_NS}}}[$__rate_interval])) "
+                f"/ sum by (model, version) (rate(gateway_confidence_count{{{_NS}}}[$__rate_interval]))",
+                "{{model}} {{version}}",
+            )
+        ],
+    ),
+    (
+        "Rejected",
+        "percentunit",
+        [
+            (
+                f"sum by (model, version) (rate(gateway_rejected_total{{{_NS}}}[$__rate_interval])) "
+                f"/ sum by (model, version) (rate(gateway_confidence_count{{{_NS}}}[$__rate_interval]))",
+                "{{model}} {{version}}",
+            )
+        ],
+    ),
+    ("Asked unseen, by outcome", "ops", [_rate("gateway_shadow_total", "model, outcome")]),
+]
 SERVING: dict[str, list[Panel]] = {
     "TensorFlow Serving": [
         ("Calls by status", "ops", [_rate(":tensorflow:serving:request_count", "status")]),
