@@ -61,6 +61,7 @@ function askForKey() {
 /** One request: status, Retry-After in seconds, and JSON; status 0 where nothing answers. */
 function send(method, path, body, type, { signal, onProgress }) {
   return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(new DOMException("", "AbortError"));
     const request = new XMLHttpRequest();
     const stop = () => request.abort();
     request.open(method, path);
@@ -101,11 +102,12 @@ function pause(seconds, signal) {
 async function ask(method, path, body = null, type = "", options = {}) {
   for (let tries = 0; ; tries++) {
     const content = typeof body === "function" ? await body() : body;
+    const used = key;
     const { status, wait, answer } = await send(method, path, content, type, options);
     options.signal?.throwIfAborted();
     if (status >= 200 && status < 300) return answer;
     if (status === 401) {
-      await askForKey();
+      if (key === used) await askForKey(); // else another request has asked for one meanwhile
     } else if (status === 0 || [429, 502, 503, 504].includes(status)) {
       const seconds = status === 0 ? Math.min(0.5 * 2 ** tries, 5) : wait;
       options.onWait?.(status === 0 ? "offline" : "busy", seconds);

@@ -6,10 +6,15 @@ const CHECKS = ["", "luhn", "mod97", "mod11"];
 
 const state = { reference: null, fields: [], models: [], rows: [] }; // reference: a canvas
 
-function showMessage(text, isWrong = false) {
-  element("message").textContent = text;
-  element("message").classList.toggle("wrong", isWrong);
+/** Tells it where one looks: about the scans beside them, else on top. */
+function showMessage(text, isWrong = false, place = "message") {
+  for (const id of ["message", "told"]) {
+    element(id).textContent = id === place ? text : "";
+    element(id).classList.toggle("wrong", isWrong);
+  }
 }
+
+const showAtScans = (text, isWrong = false) => showMessage(text, isWrong, "told");
 
 let last = Promise.resolve(); // of what was asked for
 
@@ -18,12 +23,14 @@ function inTurn(work) {
   last = last.then(work).catch(tellWhy);
 }
 
-/** Tells in words what the server, or the browser, has against it. */
-function tellWhy(error) {
-  showMessage(error instanceof Refusal ? error.words : say("failed", { detail: error.message }), true);
+/** What the server, or the browser, has against it. */
+function wordsOf(error) {
+  return error instanceof Refusal ? error.words : say("failed", { detail: error.message });
 }
 
-const onWait = (why, seconds) => showMessage(say(why, { seconds }), true);
+const tellWhy = (error) => showMessage(wordsOf(error), true);
+
+const onWait = (why, seconds) => showAtScans(say(why, { seconds }), true);
 
 // The form
 
@@ -96,7 +103,7 @@ function marked(field, index) {
   const button = made("button", "", { type: "button" });
   button.append(made("span", field.name));
   place(button, field);
-  button.addEventListener("pointerdown", (event) => event.stopPropagation());
+  drag(button, field);
   button.addEventListener("keydown", (event) => {
     const moves = { ArrowLeft: [-STEP, 0], ArrowRight: [STEP, 0], ArrowUp: [0, -STEP], ArrowDown: [0, STEP] };
     if (event.key === "Delete" || event.key === "Backspace") removeField(index);
@@ -106,6 +113,32 @@ function marked(field, index) {
     place(button, field);
   });
   return button;
+}
+
+/** Lets the pointer move a field. */
+function drag(button, field) {
+  let from = null;
+  button.addEventListener("pointerdown", (event) => {
+    event.stopPropagation(); // no new field begins here
+    button.setPointerCapture(event.pointerId);
+    from = pointOf(event);
+  });
+  button.addEventListener("pointermove", (event) => {
+    if (!from) return;
+    const to = pointOf(event);
+    change(field, [to[0] - from[0], to[1] - from[1]], false);
+    from = to;
+    place(button, field);
+  });
+  for (const end of ["pointerup", "pointercancel"]) button.addEventListener(end, () => (from = null));
+}
+
+/** Where a pointer is, in pixels of the form. */
+function pointOf(event) {
+  const { width, height } = state.reference;
+  const frame = element("sheet").getBoundingClientRect();
+  const within = (value, most) => Math.round(Math.min(Math.max((value * width) / frame.width, 0), most));
+  return [within(event.clientX - frame.left, width), within(event.clientY - frame.top, height)];
 }
 
 function change({ box }, [right, down], isSize) {
@@ -124,7 +157,7 @@ function place(button, { name, box }) {
   const [x, y, wide, high] = box;
   const share = (part, whole) => `${(100 * part) / whole}%`;
   Object.assign(button.style, { left: share(x, width), top: share(y, height), width: share(wide, width), height: share(high, height) });
-  button.setAttribute("aria-label", say("place", { name, x: percent(x / width), y: percent(y / height) }));
+  if (name) button.setAttribute("aria-label", say("place", { name, x: percent(x / width), y: percent(y / height) }));
 }
 
 /** What a field is called and how it is read, to be changed. */
@@ -139,6 +172,8 @@ function described(field, index) {
     if (value) field[name] = value;
     else delete field[name];
   };
+  const remove = made("button", say("remove", { name: field.name }), { type: "button" });
+  remove.addEventListener("click", () => removeField(index));
   const name = made("input", "", { value: field.name, required: true, maxLength: 100 });
   name.addEventListener("change", () => {
     const isTaken = state.fields.some((other) => other !== field && other.name === name.value);
@@ -146,6 +181,7 @@ function described(field, index) {
     field.name = name.value;
     const button = element("page").querySelectorAll("button")[index];
     button.firstChild.textContent = field.name;
+    remove.textContent = say("remove", { name: field.name });
     place(button, field);
   });
   const length = made("input", "", { type: "number", min: 1, max: 256, value: field.length ?? "" });
@@ -159,8 +195,6 @@ function described(field, index) {
   const names = state.models.map((one) => one.name);
   model.append(...names.map((one) => made("option", one, { value: one, selected: one === field.model })));
   model.addEventListener("change", () => set("model", model.value));
-  const remove = made("button", say("remove", { name: field.name }), { type: "button" });
-  remove.addEventListener("click", () => removeField(index));
   const choice = names.length > 1 ? [told("model", model)] : [];
   item.append(told("name", name), told("length", length), told("charset", charset), told("check", check), ...choice, remove);
   return item;
@@ -169,83 +203,97 @@ function described(field, index) {
 /** Lets a field be drawn on the page with the pointer, from corner to corner. */
 function markWithPointer() {
   const page = element("page");
-  let start = null;
-  const at = (event) => {
-    const frame = element("sheet").getBoundingClientRect();
-    const scale = state.reference.width / frame.width;
-    const within = (value, most) => Math.round(Math.min(Math.max(value * scale, 0), most));
-    return [within(event.clientX - frame.left, state.reference.width), within(event.clientY - frame.top, state.reference.height)];
-  };
+  const mark = element("mark");
+  let from = null;
+  const boxTo = (to) => [0, 1].map((axis) => Math.min(from[axis], to[axis])).concat([0, 1].map((axis) => Math.abs(from[axis] - to[axis])));
   page.addEventListener("pointerdown", (event) => {
     event.preventDefault();
     page.setPointerCapture(event.pointerId);
-    start = at(event);
+    from = pointOf(event);
+  });
+  page.addEventListener("pointermove", (event) => {
+    if (!from) return;
+    place(mark, { box: boxTo(pointOf(event)) });
+    mark.hidden = false;
   });
   page.addEventListener("pointerup", (event) => {
-    if (!start) return;
-    const [from, to] = [start, at(event)];
-    start = null;
-    const box = [0, 1].map((axis) => Math.min(from[axis], to[axis])).concat([0, 1].map((axis) => Math.abs(from[axis] - to[axis])));
+    if (!from) return;
+    const box = boxTo(pointOf(event));
     if (box[2] >= 8 && box[3] >= 8) addField(box);
+  });
+  for (const end of ["pointerup", "pointercancel"]) page.addEventListener(end, () => {
+    from = null;
+    mark.hidden = true;
   });
 }
 
 // Scans
 
 async function readScans(files) {
-  if (!state.fields.length) return showMessage(say("no_fields"), true);
+  if (!state.fields.length) return showAtScans(say("no_fields"), true);
   const bar = element("progress");
   const content = layout();
   state.rows = [];
+  element("table").hidden = element("csv").hidden = true;
   bar.hidden = false;
   for (const [index, file] of files.entries()) {
     bar.value = index / files.length;
-    showMessage(say("reading", { name: file.name, n: index + 1, count: files.length }));
-    state.rows.push(await readScan(file, content));
-    showRows();
+    showAtScans(say("reading", { name: file.name, n: index + 1, count: files.length }));
+    showRow(await readScan(file, content));
   }
   bar.hidden = true;
-  showMessage(say("done", { count: files.length }));
+  const doubtful = state.rows.flatMap((row) => row.fields).filter(isDoubtful).length;
+  showAtScans(say(doubtful ? "done_doubt" : "done", { count: files.length, doubtful }));
 }
 
 async function readScan(file, content) {
-  const { body } = await openPicture(file);
-  const image = await new Promise((resolve) => {
-    const reader = new FileReader();
-    reader.onload = () => resolve(reader.result.split(",")[1]);
-    reader.readAsDataURL(body);
-  });
   try {
+    const { body } = await openPicture(file);
+    const image = await new Promise((resolve, reject) => {
+      const reader = new FileReader();
+      reader.onload = () => resolve(reader.result.split(",")[1]);
+      reader.onerror = () => reject(reader.error); // it is not there any more, say
+      reader.readAsDataURL(body);
+    });
     const asked = JSON.stringify({ image, layout: content });
     const { fields } = await ask("POST", "/v1/forms:read", asked, "application/json", { onWait });
     return { file: file.name, fields, error: "" };
   } catch (error) {
-    if (!(error instanceof Refusal)) throw error;
-    return { file: file.name, fields: content.fields.map(({ name }) => ({ name, text: "" })), error: error.words };
+    return { file: file.name, fields: content.fields.map(({ name }) => ({ name, text: "" })), error: wordsOf(error) };
   }
 }
 
 const isDoubtful = (field) => field.rejected || field.satisfies === false;
 
-function showRows() {
-  element("table").hidden = element("csv").hidden = false;
-  const names = [say("file"), ...state.rows[0].fields.map((field) => field.name), say("error")];
-  element("head").replaceChildren(...names.map((name) => made("th", name, { scope: "col" })));
-  element("rows").replaceChildren(
-    ...state.rows.map((row) => {
-      const line = made("tr");
-      const cells = row.fields.map((field) => {
-        const input = made("input", "", { value: field.text, className: isDoubtful(field) ? "doubtful" : "" });
-        input.setAttribute("aria-label", say(isDoubtful(field) ? "cell_doubt" : "cell", { name: field.name, file: row.file }));
-        input.addEventListener("change", () => (field.text = input.value));
-        const cell = made("td");
-        cell.append(input);
-        return cell;
-      });
-      line.append(made("th", row.file, { scope: "row" }), ...cells, made("td", row.error));
-      return line;
-    })
-  );
+/** Adds a row to the table, and leaves alone those that are there: one may be being corrected. */
+function showRow(row) {
+  state.rows.push(row);
+  if (state.rows.length === 1) {
+    const names = [say("file"), ...row.fields.map((field) => field.name), say("error")];
+    element("head").replaceChildren(...names.map((name) => made("th", name, { scope: "col" })));
+    element("rows").replaceChildren();
+    element("table").hidden = element("csv").hidden = false;
+  }
+  const line = made("tr");
+  line.append(made("th", row.file, { scope: "row" }), ...row.fields.map((field) => cell(field, row.file)), made("td", row.error));
+  element("rows").append(line);
+}
+
+/** What was read in a field, to be corrected; who changes it has no doubt about it. */
+function cell(field, file) {
+  const input = made("input", "", { value: field.text });
+  const mark = () => {
+    input.className = isDoubtful(field) ? "doubtful" : "";
+    input.setAttribute("aria-label", say(isDoubtful(field) ? "cell_doubt" : "cell", { name: field.name, file }));
+  };
+  input.addEventListener("input", () => {
+    Object.assign(field, { text: input.value, rejected: false, satisfies: true });
+    mark();
+  });
+  mark();
+  const found = made("td");
+  found.append(input);
+  return found;
 }
 
 /** The table as CSV (RFC 4180). */
@@ -289,11 +337,11 @@ element("csv").addEventListener("click", () => download(asCsv(), "text/csv", "fo
 async function loadModels() {
   let told = "";
   const onWaitHere = (why, seconds) => {
-    onWait(why, seconds);
-    told = element("message").textContent;
+    if (element("message").textContent === told) showMessage((told = say(why, { seconds })), true);
   };
   state.models = (await ask("GET", "/v1/models", null, "", { onWait: onWaitHere })).models;
-  if (element("message").textContent === told) showMessage("");
+  if (told && element("message").textContent === told) showMessage("");
+  if (state.models.length > 1 && state.fields.length) showFields(); // each with a choice now
 }
 
 loadModels().catch(tellWhy);

@@ -52,7 +52,8 @@ class Paper {
 
   /** What is drawn, black on white, on a canvas so many pixels high. */
   copy(height = 280) {
-    const copy = made("canvas", "", { height, width: Math.round((height * this.#canvas.width) / this.#canvas.height) });
+    const frame = this.#canvas.getBoundingClientRect(); // of now: the canvas's own size comes a little after it
+    const copy = made("canvas", "", { height, width: Math.round((height * frame.width) / frame.height) });
     const pen = copy.getContext("2d");
     pen.fillStyle = "white";
     pen.fillRect(0, 0, copy.width, copy.height);

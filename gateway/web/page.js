@@ -22,9 +22,10 @@ const labelOf = (index) => state.corrected.get(index) ?? charactersOf(state.answ
 
 // Asking
 
-let work = null; // what is being asked: { control, isStale }
+let work = null; // what is being asked: { control, isStale, sent }
 let timer = null;
 let settling = 0;
+let opening = 0; // of the pictures chosen so far: the number of the last one
 
 /** Asks soon: while something is being drawn, at most five times a second. */
 function inkChanged(isOver) {
@@ -42,6 +43,7 @@ function startAnew() {
   timer = null;
   work?.control.abort();
   work = null;
+  element("progress").hidden = true;
   showBusy(false);
   showMessage("");
   showAnswer(null);
@@ -59,27 +61,32 @@ async function recognise() {
     return;
   }
   showBusy(true);
-  const own = (work = { control: new AbortController(), isStale: false });
+  const own = (work = { control: new AbortController(), isStale: false, sent: null });
   try {
     do {
       own.isStale = false;
       const answer = await askAbout(own);
       showMessage("");
-      showAnswer(answer);
+      showAnswer(answer, own.sent);
       settle(() => tellAnswer());
     } while (own.isStale);
   } catch (error) {
     if (error.name === "AbortError") return;
     if (!(error instanceof Refusal)) throw error;
+    const isDark = error.code === "no_ink" && !isDrawing() && state.picture?.canvas && brightness(state.picture.canvas) < 70;
     showAnswer(null);
-    const isDark = error.code === "no_ink" && !isDrawing() && state.picture.canvas && brightness(state.picture.canvas) < 70;
     settle(() => showMessage(isDark ? say("no_ink_dark") : error.words, true));
   } finally {
-    element("progress").hidden = true;
-    if (work === own) work = null;
-    if (!work && !timer) showBusy(false);
-    if (own.isStale && !own.control.signal.aborted && !work) recognise();
+    if (work === own) finish(own);
   }
+}
+
+/** Ends what was being asked, and asks again where something has changed meanwhile. */
+function finish({ isStale }) {
+  work = null;
+  element("progress").hidden = true;
+  if (isStale) recognise();
+  else if (!timer) showBusy(false);
 }
 
 /** The answer about what is on the paper or the picture now. */
@@ -88,16 +95,20 @@ function askAbout(own) {
   const options = new URLSearchParams(model ? { model } : {});
   if (isOne()) options.set("include", "input");
   const path = `${isOne() ? "/v1/predict" : "/v1/read"}?${options}`;
-  const waiting = { signal: own.control.signal, onWait: (why, seconds) => showMessage(say(why, { seconds }), true) };
+  const onWait = (why, seconds) => {
+    tellWait(why, seconds);
+    if (state.answer) showAnswer(null); // which was about what was there before
+  };
+  const waiting = { signal: own.control.signal, onWait };
   if (isDrawing()) {
     return ask("POST", path, () => {
       own.isStale = false;
-      state.sent = paper.copy();
-      return new Promise((resolve) => state.sent.toBlob(resolve, "image/png"));
+      own.sent = paper.copy();
+      return new Promise((resolve) => own.sent.toBlob(resolve, "image/png"));
     }, "image/png", waiting);
   }
   const { body, type, canvas } = state.picture;
-  state.sent = canvas;
+  own.sent = canvas;
   return ask("POST", path, body, type, { ...waiting, onProgress: showProgress });
 }
 
@@ -119,7 +130,15 @@ function showMessage(text, isWrong = false) {
   const message = element("message");
   if (message.textContent !== text) message.textContent = text;
   message.classList.toggle("wrong", isWrong);
+  showWaiting();
 }
+
+/** What stands where an answer will be, as long as there is nothing else to say. */
+function showWaiting() {
+  element("waiting").hidden = Boolean(state.answer || element("message").textContent);
+}
+
+const tellWait = (why, seconds) => showMessage(say(why, { seconds }), true);
 
 /** Whether what is shown may not be about what is on the paper now. */
 function showBusy(isBusy) {
@@ -152,12 +171,14 @@ function tellAnswer() {
 
 // Showing
 
-function showAnswer(answer) {
+/** Shows the answer about the canvas `sent`, or none. */
+function showAnswer(answer, sent = null) {
   state.answer = answer;
+  state.sent = sent;
   state.corrected.clear();
   state.chosen = null;
   element("answer").hidden = !answer;
-  element("waiting").hidden = Boolean(answer) || Boolean(element("message").textContent);
+  showWaiting();
   element("correction").hidden = true;
   for (const svg of document.querySelectorAll(".boxes")) svg.replaceChildren();
   if (!answer) return;
@@ -200,6 +221,11 @@ function showOne(answer) {
     item.querySelector("i span").style.width = `${share * 100}%`;
     item.lastChild.textContent = percent(share);
   });
+  offerCorrection();
+}
+
+/** Where there is one character alone, correcting is for sending feedback. */
+function offerCorrection() {
   if (state.takesFeedback && state.sent) choose(0);
 }
 
@@ -309,17 +335,18 @@ function correct(label) {
 }
 
 async function sendFeedback() {
-  const index = state.chosen;
+  const { answer, chosen: index } = state;
   const { box } = charactersOf(state.answer)[index];
   const body = { image: asBase64(box ? cutOut(state.sent, box) : state.sent), label: labelOf(index), model: state.answer.model.name };
   element("feedback").hidden = true;
   element("right").focus();
   try {
-    await ask("POST", "/v1/feedback", JSON.stringify(body), "application/json");
+    await ask("POST", "/v1/feedback", JSON.stringify(body), "application/json", { onWait: tellWait });
     showMessage(say("thanks"));
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     showMessage(error.words, true);
+    if (state.answer === answer && state.chosen === index) element("feedback").hidden = false;
   }
 }
 
@@ -369,13 +396,17 @@ function fillVoices() {
 
 async function takePicture([file]) {
   if (!file) return;
+  const own = ++opening;
   document.querySelector("[name=source][value=picture]").checked = true;
   document.querySelector("[name=kind][value=several]").checked = true;
+  state.picture = null;
   showSource();
   showMessage(say("reading"));
-  state.picture = await openPicture(file);
+  const picture = await openPicture(file);
+  if (own !== opening) return; // another one has been chosen
+  state.picture = picture;
   const shown = element("picture");
-  const { canvas } = state.picture;
+  const { canvas } = picture;
   shown.hidden = !canvas;
   element("empty").hidden = Boolean(canvas);
   element("empty").textContent = file.name;
@@ -385,7 +416,7 @@ async function takePicture([file]) {
     shown.getContext("2d").drawImage(canvas, 0, 0);
     shown.setAttribute("aria-label", say("picture", { name: file.name }));
   }
-  askAnew();
+  if (!isDrawing()) askAnew();
 }
 
 function showSource() {
@@ -398,15 +429,28 @@ function showSource() {
 // Wiring
 
 async function loadModels() {
-  const onWait = (why, seconds) => showMessage(say(why, { seconds }), true);
-  const { models, feedback } = await ask("GET", "/v1/models", null, "", { onWait });
+  let told = "";
+  const tell = (text) => {
+    const isOurs = !work && element("message").textContent === told; // none that came later
+    told = text;
+    if (isOurs) showMessage(text, Boolean(text));
+  };
+  let found;
+  try {
+    found = await ask("GET", "/v1/models", null, "", { onWait: (why, seconds) => tell(say(why, { seconds })) });
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    return tell(error.words);
+  }
+  const { models, feedback } = found;
   state.models = models;
   state.takesFeedback = feedback === true;
   const names = models.map((model) => made("option", model.name, { value: model.name, selected: model.is_default }));
   element("models").replaceChildren(...names);
   element("model-choice").hidden = models.length < 2;
-  showModel(null);
-  if (!work) showMessage("");
+  showModel(state.answer?.model);
+  if (state.answer && !state.answer.lines) offerCorrection();
+  tell("");
 }
 
 for (const radio of document.querySelectorAll("[name=source], [name=kind]")) radio.addEventListener("change", showSource);

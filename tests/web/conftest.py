@@ -5,12 +5,15 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
+from hcr import examples_folder
 from tests.e2e.test_gateway_process import gateway
 from tests.fakes import FakeModelServer
 from tests.web.shapes import Shape
@@ -64,6 +67,15 @@ def visit(browser: "Browser", request: pytest.FixtureRequest) -> Iterator[Visit]
         assert page.context.cookies() == []
         assert page.evaluate("[localStorage.length, sessionStorage.length]") == [0, 0]
         page.context.close()
+
+
+@pytest.fixture(scope="session")
+def field(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A picture of 7, 2 and 6."""
+    pictures = [np.asarray(Image.open(examples_folder() / f"{name}.png").convert("L")) for name in ("seven", "two", "six")]
+    path = tmp_path_factory.mktemp("pictures") / "field.png"
+    Image.fromarray(np.hstack(pictures)).save(path)
+    return path
 
 
 def looks_like_its_width(images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -120,6 +132,22 @@ def until(condition: Callable[[], Any], page: "Page", seconds: float = 90) -> No
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         page.wait_for_timeout(20)
+
+
+def hold(page: "Page", name: str) -> None:
+    """Calls of the browser's function `name` wait from now on, each until `held[its number]()` is called."""
+    page.evaluate(
+        """(name) => {
+            const real = window[name];
+            window.held = [];
+            window[name] = (...given) => new Promise((done) => held.push(() => {
+              const result = real(...given);
+              done(result);
+              return result.then(() => null);
+            }));
+        }""",
+        name,
+    )
 
 
 def body_of(request: Any) -> Any:

@@ -1,5 +1,6 @@
 """For all: screen readers, keyboards, voices, large text, high contrast, languages, small windows."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -7,7 +8,6 @@ import pytest
 from gateway.api.page import load_languages
 from tests.web.conftest import Visit, draw, text_of, until, wait_for_text
 from tests.web.shapes import SHAPES, line
-from tests.web.test_pictures import field  # noqa: F401  # a fixture
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -33,7 +33,7 @@ def complaints(page: "Page") -> list[str]:
 
 
 @pytest.mark.parametrize("look", LOOKS)
-def test_axe_finds_nothing_on_any_state(visit: Visit, fake_house: str, field: Any, look: str) -> None:  # noqa: F811
+def test_axe_finds_nothing_on_any_state(visit: Visit, fake_house: str, field: Path, look: str) -> None:
     page = visit(url=fake_house, reduced_motion="reduce", **LOOKS[look])
     wait_for_text(page, "#about", "digits")
     assert complaints(page) == []
@@ -87,7 +87,7 @@ def test_everything_is_reached_by_keyboard_in_order_and_shows_that_it_is(visit: 
     ]  # fmt: skip
 
 
-def test_every_function_works_with_the_keyboard_alone(visit: Visit, field: Any) -> None:  # noqa: F811
+def test_every_function_works_with_the_keyboard_alone(visit: Visit, field: Path) -> None:
     page = visit(prepare=record_speech)
     page.focus("[value=draw]")
     page.keyboard.press("ArrowRight")

@@ -3,7 +3,7 @@
 import csv
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from PIL import Image
 
 from hcr import examples_folder
 from tests.unit.handwriting.test_registration import form, scanned
-from tests.web.conftest import Visit, wait_for_text
+from tests.web.conftest import Visit, until, wait_for_text
 from tests.web.test_access import LOOKS, complaints
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def test_fields_are_marked_once_and_read_from_scans(visit: Visit, papers: Path, 
 
     page.set_input_files("#choose", [papers / "filled.png", papers / "other.png"])
 
-    wait_for_text(page, "#message", "Read: 2.")
+    wait_for_text(page, "#told", "Read: 2.")
     assert page.locator("#rows tr:nth-child(1) input").input_value() == "726"
     assert page.locator("#rows tr:nth-child(2) td:last-child").inner_text() == "The form is not on this scan."
     with page.expect_download() as saved:
@@ -74,7 +74,7 @@ def test_fields_are_marked_once_and_read_from_scans(visit: Visit, papers: Path, 
     again = visit("/forms")
     again.set_input_files("#open", tmp_path / "layout.json")
     again.set_input_files("#choose", papers / "filled.png")
-    wait_for_text(again, "#message", "Read: 1.")
+    wait_for_text(again, "#told", "Read: 1.")
     assert again.locator("#rows input").input_value() == "726"
 
 
@@ -97,11 +97,59 @@ def test_fields_are_placed_with_the_keyboard_alone(visit: Visit, fake_house: str
     assert page.locator("#fields li").count() == 0
 
 
-def layout_of(page: "Page", folder: Path) -> dict[str, list[dict[str, list[int]]]]:
+def test_a_field_is_moved_with_the_pointer_and_renamed(visit: Visit, fake_house: str, papers: Path, tmp_path: Path) -> None:
+    page = visit("/forms", url=fake_house)
+    page.set_input_files("#form", papers / "empty.png")
+    mark(page, FIELD)
+    frame = page.locator("#page button").bounding_box()
+    assert frame
+
+    page.mouse.move(frame["x"] + 50, frame["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(frame["x"] + 20, frame["y"] - 80, steps=3)
+    page.mouse.up()
+    page.fill("#fields label:nth-of-type(1) input", "code")
+    page.keyboard.press("Tab")
+
+    (field,) = layout_of(page, tmp_path)["fields"]
+    scale = FIELD[2] / frame["width"]
+    assert field["box"] == pytest.approx([FIELD[0] - 30 * scale, FIELD[1] - 100 * scale, *FIELD[2:]], abs=3)
+    assert page.locator("#fields button").inner_text() == "Remove code"
+
+
+def test_a_cell_can_be_corrected_while_other_scans_are_read(
+    visit: Visit, fake_house: str, papers: Path, tmp_path: Path
+) -> None:
+    held: list[Any] = []
+    page = visit("/forms", url=fake_house)
+    page.route("**/v1/forms:read", lambda route: held.append(route))
+    page.set_input_files("#form", papers / "empty.png")
+    mark(page, FIELD)
+    page.set_input_files("#choose", [papers / "filled.png", papers / "other.png"])
+    until(lambda: len(held) == 1, page)
+    held[0].fulfill(json={"fields": [{"name": "Field 1", "text": "12", "rejected": True, "satisfies": True}]})
+    page.wait_for_selector("#rows .doubtful")
+
+    page.focus("#rows input")
+    page.keyboard.type("3")
+    until(lambda: len(held) == 2, page)
+    held[1].fulfill(status=422, json={"code": "form_not_found"})
+    page.wait_for_selector("#rows tr:nth-child(2)")
+    page.keyboard.type("4")
+
+    assert page.locator("#rows .doubtful").count() == 0
+    wait_for_text(page, "#told", "Read: 2.")
+    with page.expect_download() as saved:
+        page.click("#csv")
+    saved.value.save_as(tmp_path / "forms.csv")
+    assert "34" in list(csv.reader((tmp_path / "forms.csv").read_text().splitlines()))[1][1]
+
+
+def layout_of(page: "Page", folder: Path) -> dict[str, list[dict[str, Any]]]:
     with page.expect_download() as saved:
         page.click("#save")
     saved.value.save_as(folder / "layout.json")
-    found: dict[str, list[dict[str, list[int]]]] = json.loads((folder / "layout.json").read_text())
+    found: dict[str, list[dict[str, Any]]] = json.loads((folder / "layout.json").read_text())
     return found
 
 

@@ -5,24 +5,13 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
 from PIL import Image
 
-from hcr import examples_folder
 from tests.web.conftest import Visit, body_of, text_of, until, wait_for_text
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
-
-
-@pytest.fixture(scope="module")
-def field(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A picture of 7, 2 and 6."""
-    pictures = [np.asarray(Image.open(examples_folder() / f"{name}.png").convert("L")) for name in ("seven", "two", "six")]
-    path = tmp_path_factory.mktemp("pictures") / "field.png"
-    Image.fromarray(np.hstack(pictures)).save(path)
-    return path
 
 
 def saved(picture: Image.Image, path: Path, **options: Any) -> Path:
