@@ -8,7 +8,9 @@ from typing import Any
 
 import click
 
-COMMANDS = ("models", "promote", "rollback", "prune")
+from tfserving import audit
+
+COMMANDS = ("models", "history", "promote", "rollback", "prune")
 """What can run in a cluster: all that needs the repository, and no picture, gateway or training."""
 
 _TIMEOUT_SECONDS = 300
@@ -44,6 +46,8 @@ def _job(template: dict[str, Any], arguments: list[str]) -> dict[str, Any]:
     made = template["spec"]["jobTemplate"]
     (container,) = made["spec"]["template"]["spec"]["containers"]
     container["args"] = arguments
+    actor = {"name": audit.ACTOR_VARIABLE, "value": audit.actor()}  # the audit log names who asked, not the pod
+    container["env"] = [*(item for item in container.get("env", []) if item["name"] != actor["name"]), actor]
     described = template["metadata"]
     owner = {"apiVersion": "batch/v1", "kind": "CronJob", "name": described["name"], "uid": described["uid"]}
     return {

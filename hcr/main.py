@@ -88,7 +88,7 @@ class Cli(click.Group):
 @click.option(
     "--kube",
     metavar="NAMESPACE[/RELEASE]",
-    help="Run models, promote, rollback or prune in the cluster that kubectl speaks to, beside the release's repository.",
+    help="Run models, history, promote, rollback or prune in the cluster of kubectl, beside the repository.",
 )
 def cli(kube: str | None) -> None:
     """Reads handwritten characters: trains models, releases them, serves them, asks them."""

@@ -1,8 +1,14 @@
 """What the chart makes, value set by value set: valid, restricted, and as its README says."""
 
+import json
+import os
 import re
 import subprocess
-from collections.abc import Callable
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +171,55 @@ def test_a_generated_key_is_one_that_the_gateway_lets_in(render: Render, tmp_pat
     assert {"secretName": "handwriting-keys", "items": [{"key": "keys", "path": "keys"}]} in [
         item.get("secret") for item in mounted
     ]
+
+
+@pytest.mark.parametrize(
+    ("values", "given", "passes", "says"),
+    [
+        ((), "", True, "'prediction': '7'"),
+        (("--set", "gateway.keys.generate=true"), "right", True, "'prediction': '7'"),
+        (("--set", "gateway.keys.generate=true"), "wrong", False, "unauthorized"),
+        (("--set", "gateway.keys.existingSecret=mine"), "", True, "give the Secret mine a member `key`"),
+    ],
+)
+def test_helm_test_asks_as_the_gateway_wants_to_be_asked(
+    render: Render, values: tuple[str, ...], given: str, passes: bool, says: str
+) -> None:
+    (container,) = pod_templates(render(*values))["Pod handwriting-test-recognises"]["spec"]["containers"]
+    with _answering("right" if values else "") as url:
+        environment = {**os.environ, "HCR_KEY": given} | {item["name"]: item.get("value", given) for item in container["env"]}
+        command = [sys.executable, *container["command"][1:]]
+        done = subprocess.run(command, env=environment | {"URL": url}, cwd=ROOT, capture_output=True, text=True)
+
+    assert (done.returncode == 0) is passes, done.stderr
+    assert says in done.stdout
+
+
+@contextmanager
+def _answering(key: str) -> Iterator[str]:
+    """The URL of a server that answers 7 to who has the key, and 401 to others."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            is_let_in = self.path == "/v1/predict" and self.headers["X-API-Key"] == key
+            body = json.dumps({"prediction": "7"} if is_let_in else {"code": "unauthorized"}).encode()
+            self.send_response(200 if is_let_in else 401)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def keys_file(folder: Path, manifests: list[Manifest]) -> Path:

@@ -9,6 +9,7 @@ import yaml
 
 from tests.cluster import launcher
 from tests.cluster.conftest import CHART, ROOT, TAG, VALUES, Namespace, eventually, sh
+from tfserving import audit
 
 NAMESPACE = "handwriting-e2e"
 HCR = str(ROOT / ".venv" / "bin" / "hcr")
@@ -143,6 +144,9 @@ def test_versions_are_released_where_the_volume_is(namespace: Namespace) -> None
     assert "stable of digits is version 1 again" in hcr("rollback", "digits")
     assert "nothing of digits to delete" in hcr("prune", "digits", "--keep", "1")
     assert "stable" in hcr("models")
+    done = [json.loads(line) for line in hcr("history", "digits", "--json").splitlines()]
+    assert [entry["action"] for entry in done][-2:] == ["promote", "rollback"]
+    assert done[-1]["who"] == audit.actor()
 
 
 def test_the_pipeline_s_steps_run_as_kubeflow_s_launcher_starts_them(namespace: Namespace) -> None:
@@ -171,11 +175,17 @@ def test_the_pipeline_s_steps_run_as_kubeflow_s_launcher_starts_them(namespace: 
 
 def test_an_upgrade_rolls_the_gateway_and_a_rollback_brings_it_back(namespace: Namespace) -> None:
     arguments = ("upgrade", "handwriting", str(CHART), "-f", str(VALUES), "--wait", "--timeout", "5m")
-    namespace.helm(*arguments, "--set", "gateway.settings.max_batch_images=9")
+    namespace.helm(*arguments, "--set", "gateway.settings.max_batch_images=9,gateway.keys.generate=true")
     changed = namespace.get("configmap", "handwriting-gateway")["data"]
     gateway = namespace.pods("gateway")[0]
     assert changed["GATEWAY_MAX_BATCH_IMAGES"] == "9"
     assert namespace.kubectl("exec", gateway, "--", "printenv", "GATEWAY_MAX_BATCH_IMAGES").strip() == "9"
+    assert namespace.helm("test", "handwriting", "--timeout", "2m").count("Succeeded") == 2  # with the key
+    ask = (
+        "import urllib.request as r; r.urlopen(r.Request('http://handwriting/v1/predict', b'x', {'Content-Type': 'image/png'}))"
+    )
+    with pytest.raises(AssertionError, match="401"):
+        namespace.run("keyless", "gateway", "python", "-c", ask, labels=TEST)
 
     namespace.helm("rollback", "handwriting", "1", "--wait", "--timeout", "5m")
 

@@ -22,6 +22,7 @@ esac
 
 def template(release: str) -> dict[str, Any]:
     container = {"name": "release", "image": "handwriting-gateway:1", "command": ["hcr"], "args": ["models"]}
+    container |= {"env": [{"name": "HCR_REPOSITORY", "value": "/models"}]}
     return {
         "metadata": {"name": f"{release}-release", "uid": "u-1", "labels": {"app.kubernetes.io/instance": release}},
         "spec": {
@@ -83,6 +84,20 @@ def test_a_promotion_runs_as_a_job_from_the_release_s_template(cluster: Cluster)
     assert all(line.startswith("--namespace ns ") for line in cluster.asked)
 
 
+def test_the_history_in_a_cluster_names_who_asked(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HCR_ACTOR", "ada@example")
+
+    result = CliRunner().invoke(cli, ["--kube", "ns", "history", "digits", "--json"])
+
+    assert result.exit_code == 0
+    (container,) = cluster.job["spec"]["template"]["spec"]["containers"]
+    assert container["args"] == ["history", "digits", "--json"]
+    assert {item["name"]: item["value"] for item in container["env"]} == {
+        "HCR_REPOSITORY": "/models",
+        "HCR_ACTOR": "ada@example",
+    }
+
+
 def test_a_failure_in_the_cluster_is_the_command_s(cluster: Cluster) -> None:
     cluster.pod_ends("Failed", 1)
 
@@ -92,7 +107,7 @@ def test_a_failure_in_the_cluster_is_the_command_s(cluster: Cluster) -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["predict", "seven.png"], "--kube runs models, promote, rollback, prune, not predict"),
+        (["predict", "seven.png"], "--kube runs models, history, promote, rollback, prune, not predict"),
         (["promote", "digits", "two"], "'two' is not a valid integer"),
         (["prune", "digits", "--keep", "0"], "0 is not in the range"),
     ],
