@@ -189,19 +189,24 @@ def test_where_the_canary_fails_the_stable_version_answers(house: House, server:
 
 
 def test_a_canary_that_hangs_leaves_the_stable_version_half_of_the_time(house: House, server: FakeModelServer) -> None:
+    goes_on = Event()
+
     def slow(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        time.sleep(3)
+        goes_on.wait(60)
         return TinyModel(2)(images)
 
     house.split(canary=1.0)
     house.ask(1)
     server.publish(2, scores=slow)
+    begun = time.monotonic()
     answer = house.client.post(
-        "/v1/predict", data=house._png, content_type="image/png", headers={"X-Request-Timeout": "4", "X-Request-ID": "a"}
+        "/v1/predict", data=house._png, content_type="image/png", headers={"X-Request-Timeout": "8", "X-Request-ID": "a"}
     )
+    goes_on.set()
 
     assert answer.status_code == 200
     assert answer.headers["X-Model-Version"] == STABLE
+    assert time.monotonic() - begun >= 3.9
 
 
 def test_where_no_model_server_answers_the_client_is_told(house: House, server: FakeModelServer) -> None:
