@@ -425,6 +425,72 @@ def history(model: str | None, as_json: bool, repository: Path) -> None:
         click.echo(told(events))
 
 
+@cli.group()
+def feedback() -> None:
+    """What clients sent back as it should have been: list it, confirm it, copy it, take it away."""
+
+
+_feedback_folder = click.option(
+    "--folder",
+    envvar="GATEWAY_FEEDBACK_DIR",
+    show_envvar=True,
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The folder that the gateway stores feedback in.",
+)
+_of_model = click.option("--model", help="Only of this model.")
+_of_label = click.option("--label", help="Only with this label.")
+
+
+@feedback.command("list")
+@_feedback_folder
+@_of_model
+@_of_label
+@click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each image, with what was noted about it.")
+def list_feedback(folder: Path, model: str | None, label: str | None, as_json: bool) -> None:
+    """Count the images by model and label."""
+    from hcr.feedback import find, listed
+
+    click.echo(listed(find(folder, model, label, None), folder, as_json))
+
+
+@feedback.command("export")
+@click.argument("out", type=click.Path(file_okay=False, path_type=Path))
+@_feedback_folder
+@_of_model
+@_of_label
+def export_feedback(out: Path, folder: Path, model: str | None, label: str | None) -> None:
+    """Copy images and notes to OUT: a folder per model, in it one per label, as `hcr new-recipe` and `evaluate` take them."""
+    from hcr.feedback import export, find
+
+    click.echo(f"copied to {out}: {export(find(folder, model, label, None), out):,} images")
+
+
+@feedback.command("purge")
+@_feedback_folder
+@_of_model
+@_of_label
+@click.option("--older-than", metavar="AGE", help="Only what is older: 90d, 12h, 30m.")
+@click.option("--all", "everything", is_flag=True, help="Take everything away; needed where nothing else says what.")
+def purge_feedback(folder: Path, model: str | None, label: str | None, older_than: str | None, everything: bool) -> None:
+    """Take images and notes away for good, such as what is older than is to be kept."""
+    from hcr.feedback import age, find, purge
+
+    if everything == bool(model or label or older_than):
+        raise click.UsageError("say what: --older-than, --model, --label, or else --all")
+    count, size = purge(find(folder, model, label, age(older_than) if older_than else None))
+    click.echo(f"taken away from {folder}: {count:,} images, {size:,} bytes")
+
+
+@feedback.command("confirm")
+@_files
+def confirm_feedback(files: tuple[Path, ...]) -> None:
+    """Note that the label of each image in FILES is right, whatever the model says: the next training takes it in."""
+    from hcr.feedback import confirm
+
+    click.echo(f"confirmed: {confirm(files):,} images")
+
+
 def _read_forms(context: click.Context, files: tuple[Path, ...], layout: Path, url: str) -> None:
     """Prints the forms' fields as CSV, and fails in the end if a page could not be read."""
     from hcr.forms import read_forms

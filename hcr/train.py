@@ -11,6 +11,7 @@ from hcr import state
 from pipelines.errors import PipelineError
 from pipelines.recipe import load_recipe
 from pipelines.run import RunResult, resume, run_locally
+from pipelines.step_process import be_quiet
 from tfserving.repository import STABLE, Repository
 
 
@@ -52,6 +53,7 @@ def _is_published(recipe: str, preset: str, seed: int | None, repository: Reposi
     """Whether there is a version of the same already; says so, or what has changed."""
     from pipelines.changes import since_published
 
+    be_quiet()  # it may ask the stable version about feedback
     checked = load_recipe(recipe)
     number, changed = since_published(checked, preset, seed, repository, Path(state.STATE, "data"))
     if number is not None and not changed:

@@ -22,7 +22,7 @@ def since_published(
     versions = repository.versions(recipe.name)
     if not versions:
         return None, []
-    data = data_digests(recipe, cache_dir, preset)
+    data = data_digests(recipe, cache_dir, preset, repository.root)
     inputs = provenance.inputs(recipe, preset, recipe.seed if seed is None else seed, data)
     changes = {version.number: provenance.changed(version.card, inputs) for version in versions}
     same = [number for number, changed in changes.items() if not changed]

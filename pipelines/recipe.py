@@ -55,6 +55,12 @@ class Data:
     """How many images join that the segmenter cuts from rendered fields: characters with neighbours' remains, and parts."""
     outliers: int = integer(0, 10_000_000, default=0)
     """How many images join that show none of the labels: other characters, scribbles, noise."""
+    feedback: str = text(default="")
+    """The folder with what clients sent back to the gateway, relative to the working directory; that of the model joins."""
+    feedback_weight: int = integer(1, 1000, default=5)
+    """How many times each of these images is trained on in an epoch."""
+    feedback_confidence: float = number(0, 1, default=0.9)
+    """A label that the stable version contradicts at this confidence or more is left out until a human confirms it."""
 
 
 @dataclass(frozen=True, kw_only=True)

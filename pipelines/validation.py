@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from handwriting import contract
 from pipelines import drift, similarity
 from pipelines.data.images import OUTLIER, OWN, LabelledImages, Lot
+from pipelines.dataset import FEEDBACK
 from pipelines.drift import Drift, Histograms
 from pipelines.recipe import Checks
 
-HELD_OUT = ("test", "validation", "fonts", "feedback")
+HELD_OUT = ("test", "validation", "fonts")
 """The parts that nothing may be trained on of."""
 
 _FAINTEST = 32  # of 255: an image with nothing darker is blank
@@ -173,7 +174,7 @@ def _leaks(lots: Sequence[Lot], checks: Checks) -> Iterator[Finding]:
 
 def _drift(drifts: Sequence[Drift], most: float) -> Iterator[Finding]:
     for one in drifts:
-        if one.exceeds(most):
+        if one.exceeds(most) and one.origin != FEEDBACK:  # that tells what the world sends, and is there to be learned
             of = f"{one.label!r}: {one.measure}" if one.label else one.measure
             what = f"{one.origin}, {of}: stability index {one.psi:.2f} to the stable version's data; at most {most:g}"
             yield Finding("drift", what, True)
@@ -220,7 +221,7 @@ def _text(lot: Lot, index: int, labels: Sequence[str]) -> str:
 
 
 def joined(lots: Sequence[Lot], part: str) -> LabelledImages:
-    """All images of the part, in the order of its lots."""
-    chosen = [lot.data for lot in lots if lot.part == part]
+    """All images of the part, in the order of its lots, those with a weight as often as it says."""
+    chosen = [lot.data for lot in lots if lot.part == part for _ in range(lot.weight)]
     images: NDArray[np.uint8] = np.concatenate([data.images for data in chosen])
     return LabelledImages(images, np.concatenate([data.labels for data in chosen]))

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from pipelines.data.feedback import Contradiction
 from pipelines.data.images import OUTLIER, Lot
 from pipelines.drift import EDGES, Histograms
-from pipelines.page import page, section, sheet, table, tensor_picture
+from pipelines.page import page, percent, section, sheet, table, tensor_picture
 from pipelines.validation import Finding, Validation
 
 _MOST_SHOWN = 24  # pictures of one finding
@@ -17,8 +18,16 @@ _MOST_DRIFTS = 40
 _WIDTH, _HEIGHT = 150, 34  # of a histogram, in pixels
 
 
-def write_report(path: Path, title: str, lots: Sequence[Lot], labels: Sequence[str], found: Validation) -> None:
-    """Writes the report on the data set to `path`."""
+def write_report(
+    path: Path,
+    title: str,
+    lots: Sequence[Lot],
+    labels: Sequence[str],
+    found: Validation,
+    contradictions: Sequence[Contradiction] = (),
+    left_out: Sequence[str] = (),
+) -> None:
+    """Writes the report on the data set to `path`, with the feedback that a human should look at, and what was left out."""
     anomalies = found.anomalies
     verdict = "Fit to train on." if not anomalies else "Refused: " + "; ".join(finding.what for finding in anomalies) + "."
     rows = [[finding.check, "too much" if finding.is_anomaly else "accepted", finding.what] for finding in found.findings]
@@ -29,6 +38,7 @@ def write_report(path: Path, title: str, lots: Sequence[Lot], labels: Sequence[s
         [
             section("Checks", "", table(["check", "", "found"], rows)),
             *(_details(finding) for finding in found.findings if finding.names),
+            *_feedback(contradictions, left_out),
             *([section("Images", _COUNTS, _counts(lots, labels))] if found.summary else []),
             section("Drift", f"Compared with: {found.reference}.", _drifts(found)),
             *([section("Distributions", _MEASURES, _histograms(found.summary))] if found.summary else []),
@@ -38,6 +48,10 @@ def write_report(path: Path, title: str, lots: Sequence[Lot], labels: Sequence[s
     path.write_text(text, encoding="utf-8")
 
 
+_CONTRADICTIONS = (
+    "The stable version is sure that these images show something else than the label that they were sent with, so they are "
+    "left out. Those whose label is right join the next run after `hcr feedback confirm FILE…`; the others go with `rm`."
+)
 _COUNTS = "By part and origin; the last column counts what shows none of the classes."
 _MEASURES = (
     "Of the images of each class that are trained on: the share of the image that is ink (left: none, right: half of it "
@@ -52,10 +66,35 @@ def _details(finding: Finding) -> str:
         f"<figcaption>{html.escape(name)}</figcaption></figure>"
         for name, group in zip(finding.names[:_MOST_SHOWN], finding.places, strict=False)
     )
-    names = "".join(f"<li>{html.escape(name)}</li>" for name in finding.names[:_MOST_NAMED])
-    more = f"<p>… and {len(finding.names) - _MOST_NAMED:,} more.</p>" if len(finding.names) > _MOST_NAMED else ""
-    listed = f"<details><summary>{len(finding.names):,} names</summary><ul>{names}</ul>{more}</details>"
-    return section(finding.check.capitalize(), f"{finding.what}.", (pictures if finding.places else "") + listed)
+    return section(finding.check.capitalize(), f"{finding.what}.", (pictures if finding.places else "") + _list(finding.names))
+
+
+def _list(names: Sequence[str]) -> str:
+    """The names, folded up."""
+    items = "".join(f"<li>{html.escape(name)}</li>" for name in names[:_MOST_NAMED])
+    more = f"<p>… and {len(names) - _MOST_NAMED:,} more.</p>" if len(names) > _MOST_NAMED else ""
+    return f"<details><summary>{len(names):,} names</summary><ul>{items}</ul>{more}</details>"
+
+
+def _feedback(contradictions: Sequence[Contradiction], left_out: Sequence[str]) -> list[str]:
+    """The sections on feedback, where there is something to tell."""
+    sections = []
+    if contradictions:
+        sections.append(section("Feedback to be looked at", _CONTRADICTIONS, _contradictions(contradictions)))
+    if left_out:
+        sections.append(section("Feedback left out", "", _list(left_out)))
+    return sections
+
+
+def _contradictions(found: Sequence[Contradiction]) -> str:
+    """Pictures of some, the surest contradiction first, and the files of all."""
+    ordered = sorted(found, key=lambda one: -one.confidence)
+    pictures = sheet(
+        f"<figure>{tensor_picture(one.image)}<figcaption>sent as {html.escape(one.label)}<br>"
+        f"taken for {html.escape(one.taken_for)}, {percent(one.confidence)}</figcaption></figure>"
+        for one in ordered[:_MOST_SHOWN]
+    )
+    return pictures + _list([one.told() for one in ordered])
 
 
 def _counts(lots: Sequence[Lot], labels: Sequence[str]) -> str:

@@ -65,6 +65,8 @@ class Lot:
     """For each image the file that it comes from, where each has one."""
     numbers: Sequence[int] = ()
     """For each image its number where it comes from, where that is not its number here."""
+    weight: int = 1
+    """How many times each image is in the part."""
 
     def name(self, index: int) -> str:
         """What a human finds the image by."""
@@ -78,4 +80,4 @@ class Lot:
         data = LabelledImages(self.data.images[chosen], self.data.labels[chosen])
         names = [self.names[index] for index in indices] if self.names else ()
         numbers = [self.numbers[index] for index in indices] if len(self.numbers) else indices
-        return Lot(part, self.origin, data, self.called, names, numbers)
+        return Lot(part, self.origin, data, self.called, names, numbers, self.weight)

@@ -1,16 +1,18 @@
 """Verified source → data set: training, validation and test images with labels, checked, and a manifest."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines import dataset, drift
+from pipelines import dataset, drift, feedback
 from pipelines.data import sources
 from pipelines.data.images import OUTLIER, OWN, LabelledImages, Lot, SourceData
 from pipelines.drift import Histograms
 from pipelines.errors import DataError
+from pipelines.feedback import Selection
 from pipelines.progress import say
 from pipelines.recipe import Recipe
 from pipelines.validation import joined, validate
@@ -38,19 +40,19 @@ def prepare(
         DataError: the source cannot be had, does not fit the recipe, or the recipe's checks refuse the data.
     """
     recipe = recipe.with_preset(preset)
-    source = sources.load(recipe, cache_dir, say)
-    lots = _lots(recipe, source, cache_dir)
+    gathered = _gathered(recipe, cache_dir, repository)
     out_dir.mkdir(parents=True, exist_ok=True)
-    _check(recipe, source, lots, out_dir, repository)
-    parts = _parts(lots)
+    _check(recipe, gathered, out_dir, repository)
+    parts = _parts(gathered.lots)
     digests: dict[str, str] = {}
     for name, part in parts.items():
         digests |= dataset.write_part(out_dir, name, part)
     manifest = {
         "recipe": recipe.name,
         "labels": list(recipe.labels),
-        "source": source.origin,
-        "added": {kind: getattr(recipe.data, kind) for kind in ("fonts", "mnist", "restyled", "fields", "outliers")},
+        "source": gathered.source.origin,
+        "added": {kind: getattr(recipe.data, kind) for kind in ("fonts", "mnist", "restyled", "fields", "outliers")}
+        | gathered.feedback.counts(),
         "counts": {name: _counts(part, recipe.labels) for name, part in parts.items()},
         "sha256": digests,
     }
@@ -60,19 +62,39 @@ def prepare(
     return manifest
 
 
-def data_digests(recipe: Recipe, cache_dir: Path, preset: str) -> dict[str, str]:
+def data_digests(recipe: Recipe, cache_dir: Path, preset: str, repository: Path | None = None) -> dict[str, str]:
     """What the manifest's `sha256` would be, without writing the data set; unchecked.
 
     Raises:
         RecipeError: the recipe has no such preset.
         DataError: the source cannot be had, or does not fit the recipe.
     """
-    recipe = recipe.with_preset(preset)
-    source = sources.load(recipe, cache_dir, say)
     digests: dict[str, str] = {}
-    for name, part in _parts(_lots(recipe, source, cache_dir)).items():
+    for name, part in _parts(_gathered(recipe.with_preset(preset), cache_dir, repository).lots).items():
         digests |= dataset.digests(name, part)
     return digests
+
+
+@dataclass(frozen=True)
+class _Gathered:
+    """All that the recipe asks for."""
+
+    source: SourceData
+    feedback: Selection
+    lots: list[Lot]
+    """All images by part and origin; those of one part in the order in which they are trained on."""
+
+
+def _gathered(recipe: Recipe, cache_dir: Path, repository: Path | None) -> _Gathered:
+    source = sources.load(recipe, cache_dir, say)
+    lots = _lots(recipe, source, cache_dir)
+    if not recipe.data.feedback:
+        return _Gathered(source, Selection(), lots)
+    version = _stable(recipe.name, repository)
+    chosen = feedback.select(Path(recipe.data.feedback), recipe, lots, version)
+    for line in chosen.lines():
+        say(line)
+    return _Gathered(source, chosen, [*lots, *chosen.lots])
 
 
 def _parts(lots: list[Lot]) -> dict[str, LabelledImages]:
@@ -80,13 +102,14 @@ def _parts(lots: list[Lot]) -> dict[str, LabelledImages]:
     return {part: joined(lots, part) for part in dict.fromkeys((*dataset.PARTS, *(lot.part for lot in lots)))}
 
 
-def _check(recipe: Recipe, source: SourceData, lots: list[Lot], out_dir: Path, repository: Path | None) -> None:
+def _check(recipe: Recipe, gathered: _Gathered, out_dir: Path, repository: Path | None) -> None:
     """Writes the report on the data, and their summary; stops where there is more amiss than the recipe allows."""
+    lots, chosen = gathered.lots, gathered.feedback
     reference, name = _reference(recipe.name, repository)
-    found = validate(lots, recipe.labels, recipe.checks, source.unreadable, reference, name)
+    found = validate(lots, recipe.labels, recipe.checks, gathered.source.unreadable, reference, name)
     drift.write(out_dir / drift.SUMMARY, found.summary)
     report = out_dir / dataset.VALIDATION
-    write_report(report, f"Data of {recipe.name}", lots, recipe.labels, found)
+    write_report(report, f"Data of {recipe.name}", lots, recipe.labels, found, chosen.contradictions, chosen.left_out)
     if found.anomalies:
         told = "\n".join(f"  {finding.check}: {finding.told()}" for finding in found.anomalies)
         advice = "Take away what is wrong, or change [checks] in the recipe"
@@ -99,19 +122,24 @@ def _reference(model: str, repository: Path | None) -> tuple[Histograms | None, 
     """The summary of the stable version's data, and what it is; None where there is none, and why."""
     if repository is None:
         return None, "nothing, no repository was named"
+    if (version := _stable(model, repository)) is None:
+        return None, f"nothing, no version of {model} is stable yet"
+    if (summary := drift.read(version / drift.ASSET)) is None:
+        return None, f"nothing, version {version.name} of {model} has no summary of its data"
+    return summary, f"the data of version {version.name} of {model}, which is stable"
+
+
+def _stable(model: str, repository: Path | None) -> Path | None:
+    """The folder of the version that is stable, where there is one."""
     try:
-        number = Repository(repository).labels(model).get(STABLE)
+        number = Repository(repository).labels(model).get(STABLE) if repository else None
     except RepositoryError as error:
         raise DataError(f"the stable version, to compare the data with, is not to be found: {error}") from None
-    if number is None:
-        return None, f"nothing, no version of {model} is stable yet"
-    if (summary := drift.read(repository / model / str(number) / drift.ASSET)) is None:
-        return None, f"nothing, version {number} of {model} has no summary of its data"
-    return summary, f"the data of version {number} of {model}, which is stable"
+    return repository / model / str(number) if repository and number is not None else None
 
 
 def _lots(recipe: Recipe, source: SourceData, cache_dir: Path) -> list[Lot]:
-    """All images by part and origin; those of one part in the order in which they are trained on."""
+    """The source's images, and what the recipe has rendered beside them."""
     name = str(source.origin.get("name", OWN))
     own = Lot("train", OWN, source.train, f"{name} training image", source.train_names)
     test = Lot("test", OWN, source.test, f"{name} test image", source.test_names)

@@ -1,6 +1,7 @@
 """The whole pipeline on this machine, with a tiny alphabet."""
 
 import json
+import random
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from pipelines.recipe import load_recipe
 from pipelines.run import RunResult, run_locally
 from pipelines.servable import read_card
 from pipelines.steps.prepare import prepare
+from tests.pipeline.conftest import drawn
 from tfserving.repository import Repository
 
 
@@ -81,6 +83,28 @@ def test_a_version_carries_a_summary_of_its_data_for_the_next_one(blessed: Run, 
     assert "Fit to train on." in blessed.result.data_report.read_text(encoding="utf-8")
     prepare(load_recipe(recipe_text), blessed.work / "again", blessed.work / "data", repository=blessed.repository)
     assert "the data of version 1 of shapes" in (blessed.work / "again" / VALIDATION).read_text(encoding="utf-8")
+
+
+def test_feedback_that_the_stable_version_is_sure_is_wrong_waits_for_a_human(
+    blessed: Run, recipe_text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    generator = random.Random(11)
+    for label, shown, count in (("○", "○", 8), ("✕", "木", 3)):
+        folder = tmp_path / "shapes" / label
+        folder.mkdir(parents=True)
+        for number in range(count):
+            drawn(shown, generator).save(folder / f"{number}.png")
+    more = f'[data]\nfeedback = "{tmp_path}"\nfeedback_confidence = 0.5'
+    recipe = load_recipe(recipe_text.replace("[data]", more, 1))
+
+    prepare(recipe, tmp_path / "data", blessed.work / "data", repository=blessed.repository)
+
+    told = capsys.readouterr().out
+    assert "feedback: 3 contradict the stable version where it is sure, and wait for a human:" in told
+    assert told.count("sent as ✕, taken for 木 at ") == 3
+    report = (tmp_path / "data" / VALIDATION).read_text(encoding="utf-8")
+    assert "Feedback to be looked at" in report
+    assert f"{tmp_path}/shapes/✕/0.png" in report
 
 
 def test_every_step_is_timed(blessed: Run) -> None:
