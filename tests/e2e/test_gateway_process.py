@@ -132,8 +132,11 @@ def test_several_workers_are_scraped_as_one(server: FakeModelServer) -> None:
     with gateway(server, GATEWAY_WORKERS="2") as (process, url):
         for _ in range(30):  # each on a connection of its own, which any worker may take
             post(url, stroke())
-        with urllib.request.urlopen(f"{url}/metrics", timeout=10) as response:
-            metrics = response.read().decode()
+        scrapes = []
+        for _ in range(10):
+            with urllib.request.urlopen(f"{url}/metrics", timeout=10) as response:
+                scrapes.append(response.read().decode())
+        metrics = scrapes[-1]
         workers = children_of(process.pid)
         process.send_signal(signal.SIGTERM)
         code = process.wait(20)
@@ -144,6 +147,11 @@ def test_several_workers_are_scraped_as_one(server: FakeModelServer) -> None:
     assert "gateway_requests_in_flight 1.0" in metrics
     assert 'gateway_request_duration_seconds_count{route="/v1/predict"} 30.0' in metrics
     assert 'gateway_model_version_info{label="stable",model="digits",version="1"} 1.0' in metrics
+    alerted = r"^gateway_(?:requests_total|request_duration_seconds_bucket|predictions_total|model_versions)\b.*"
+    told = [[line for line in re.findall(alerted, scrape, re.MULTILINE) if "/metrics" not in line] for scrape in scrapes]
+    assert told == [told[0]] * 10  # whichever worker answers
+    assert 'gateway_model_versions{model="digits",state="AVAILABLE"} 1.0' in metrics
+    assert "pid=" not in metrics  # else a rule that compares series would see one for each worker
 
 
 def test_a_port_that_is_taken_is_told(server: FakeModelServer) -> None:
