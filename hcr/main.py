@@ -197,7 +197,7 @@ def schedule(cron: str, **options: Any) -> None:
 @click.argument("run_id", required=False, metavar="[RUN]")
 @_endpoint_options
 @click.option("--experiment", default="handwriting", show_default=True)
-@click.option("--logs", metavar="STEP", help="Print what the run's step wrote: prepare, train, evaluate or publish.")
+@click.option("--logs", metavar="STEP", help="Print what the run's step wrote: prepare, train, evaluate, validate or publish.")
 def runs(run_id: str | None, experiment: str, logs: str | None, **options: Any) -> None:
     """List the runs on a Kubeflow cluster, or the steps of RUN."""
     from hcr.kubeflow import runs as run

@@ -55,6 +55,7 @@ def train(
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def evaluate(
     recipe: str,
+    repository: str,
     dataset: dsl.Input[dsl.Dataset],
     model: dsl.Input[dsl.Model],
     challenger: dsl.Output[dsl.Model],
@@ -72,7 +73,8 @@ def evaluate(
         from pipelines.steps import evaluate as it
 
         folder = Path(evaluation.path)
-        card = it.evaluate(load_recipe(recipe), Path(dataset.path), Path(model.path), Path(challenger.path), folder)
+        version, measured = Path(model.path), Path(challenger.path)
+        card = it.evaluate(load_recipe(recipe), Path(dataset.path), version, measured, folder, Path(repository))
         for name, value in card["metrics"].items():
             metrics.log_metric(name, value)
         confusion.log_confusion_matrix(card["labels"], it.read_metrics(folder)["confusion"])
@@ -80,11 +82,33 @@ def evaluate(
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
+def validate(
+    recipe: str,
+    challenger: dsl.Input[dsl.Model],
+    evaluation: dsl.Input[dsl.Artifact],
+    validation: dsl.Output[dsl.Artifact],
+    metrics: dsl.Output[dsl.Metrics],
+) -> None:
+    from pathlib import Path
+
+    from pipelines.step_process import step
+
+    with step("validate"):
+        from pipelines.recipe import load_recipe
+        from pipelines.steps import validate as it
+
+        folder = Path(validation.path)
+        it.validate(load_recipe(recipe), Path(challenger.path), Path(evaluation.path), folder)
+        for name, value in ((it.read_validation(folder) or {}).get("metrics") or {}).items():
+            metrics.log_metric(name, value)
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
 def publish(
     recipe: str,
     repository: str,
     challenger: dsl.Input[dsl.Model],
-    evaluation: dsl.Input[dsl.Artifact],
+    validation: dsl.Input[dsl.Artifact],
     outcome: dsl.Output[dsl.Artifact],
 ) -> None:
     import json
@@ -96,5 +120,5 @@ def publish(
         from pipelines.recipe import load_recipe
         from pipelines.steps.publish import publish
 
-        version = publish(load_recipe(recipe).name, Path(challenger.path), Path(evaluation.path), Path(repository))
+        version = publish(load_recipe(recipe).name, Path(challenger.path), Path(validation.path), Path(repository))
         Path(outcome.path).write_text(json.dumps({"version": version}))

@@ -88,6 +88,19 @@ def wilson_interval(right: int, total: int) -> tuple[float, float]:
     return max(0.0, (centre - half) / whole), min(1.0, (centre + half) / whole)
 
 
+def mcnemar(worse: int, better: int) -> float:
+    """How probable it is that so many of two models' disagreements, or more, go against the second by chance alone.
+
+    `worse` counts the images that the first alone reads right, `better` those that the second alone does: McNemar's exact
+    test, one-sided (McNemar 1947; Dietterich 1998, section 2.1).
+    """
+    if not worse:
+        return 1.0
+    from scipy.special import bdtrc  # takes a quarter of a second to import
+
+    return float(bdtrc(worse - 1, worse + better, 0.5))
+
+
 def risk_coverage(scores: Scores, labels: Labels) -> list[tuple[float, float]]:
     """The share of predictions kept, from the surest on, and the share of those kept that is wrong.
 

@@ -1,8 +1,8 @@
-"""The pipeline: prepare → train → evaluate → publish. What `publish` may do hangs on the blessing that it reads."""
+"""The pipeline: prepare → train → evaluate → validate → publish. What `publish` may do hangs on the blessing that it reads."""
 
 from kfp import dsl, kubernetes
 
-from pipelines.components import evaluate, prepare, publish, train
+from pipelines.components import evaluate, prepare, publish, train, validate
 
 NAME = "handwriting"
 CLAIM = "handwriting-repository"
@@ -44,22 +44,21 @@ def handwriting(
     prepared = prepare(recipe=recipe, preset=preset, repository=repository, cache_dir=cache_dir)
     dataset = prepared.outputs["dataset"]
     trained = train(recipe=recipe, preset=preset, seed=seed, state_dir=state_dir, dataset=dataset)
-    evaluated = evaluate(recipe=recipe, dataset=dataset, model=trained.outputs["model"])
-    published = publish(
-        recipe=recipe,
-        repository=repository,
-        challenger=evaluated.outputs["challenger"],
-        evaluation=evaluated.outputs["evaluation"],
-    )
-    published.set_caching_options(False)  # its effect is in the repository, where the cache does not look
+    evaluated = evaluate(recipe=recipe, repository=repository, dataset=dataset, model=trained.outputs["model"])
+    challenger = evaluated.outputs["challenger"]
+    validated = validate(recipe=recipe, challenger=challenger, evaluation=evaluated.outputs["evaluation"])
+    published = publish(recipe=recipe, repository=repository, challenger=challenger, validation=validated.outputs["validation"])
+    for task in (evaluated, published):  # what is stable, and what is published, is in the repository: no cache looks there
+        task.set_caching_options(False)
     for task, cpu, memory in (
         (prepared, "1", "2Gi"),
         (trained, "2", "4Gi"),
         (evaluated, "1", "2Gi"),
+        (validated, "1", "2Gi"),
         (published, "100m", "512Mi"),
     ):
         _fit_for_a_cluster(task, cpu, memory)
-    for task in (prepared, trained, evaluated):
+    for task in (prepared, trained, evaluated, validated):
         task.set_retry(_RETRIES, backoff_duration="30s", backoff_factor=2.0)
-    for task in (prepared, trained, published):  # the first looks at the data of the stable version
+    for task in (prepared, trained, evaluated, published):  # data and version are compared with those that are stable
         kubernetes.mount_pvc(task, pvc_name=CLAIM, mount_path=MOUNTED_AT)

@@ -106,6 +106,27 @@ class Gates:
     """At least, of every class."""
     ece: float = number(0, 1)
     """At most: the expected calibration error."""
+    size_mb: float = number(0.001, 100_000, default=50)
+    """At most: all files of the version, in MB of a million bytes."""
+    latency_ms: float = number(0.001, 60_000, default=200)
+    """At most: the 99th percentile for one image, in this process when it is evaluated, through a model server before it is
+    published."""
+    load_seconds: float = number(0.1, 3600, default=120)
+    """At most: until a model server that is started with the version has loaded it and warmed it up."""
+    corrupted: float = number(0, 1, default=0)
+    """At least: the accuracy on corrupted test images, mean of the suite in corruptions.py."""
+    corrupted_worst: float = number(0, 1, default=0)
+    """At least: the accuracy with each of these corruptions."""
+    outliers_accepted: float = number(0, 1, default=1)
+    """At most: the share of held-out images of no character that reach the threshold of a class."""
+    drop: float = number(0, 1, default=0.005)
+    """At most: how far the accuracy may lie below that of the stable version; 1 compares nothing."""
+    slice_drop: float = number(0, 1, default=0.02)
+    """The same of each slice: class, stroke width, slant, source; 1 compares none."""
+    corrupted_drop: float = number(0, 1, default=0.05)
+    """The same on corrupted images, all corruptions together; 1 compares none."""
+    significance: float = number(0.000001, 0.5, default=0.05)
+    """Less accuracy counts only where chance alone would bring that about more rarely; for slices, in any one of them."""
 
 
 @dataclass(frozen=True, kw_only=True)

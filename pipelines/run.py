@@ -40,8 +40,9 @@ class RunResult:
     reasons: list[str]
     """What speaks against the blessing."""
     metrics: dict[str, float]
-    """accuracy, ece, nll, worst_recall, test_images; fonts_accuracy where the recipe has fonts, outliers_accepted
-    and outliers_accepted_keeping_97 where the data set has outliers."""
+    """accuracy, ece, nll, worst_recall, test_images; size_mb, latency_p99_ms, corrupted_accuracy,
+    corrupted_worst; fonts_accuracy and feedback_accuracy where the data set has such parts, outliers_accepted and
+    outliers_accepted_keeping_97 where the data set has outliers."""
     report: Path
     data_report: Path
     """On what the checks found in the data."""
@@ -182,7 +183,7 @@ def _result(recipe: Recipe, folder: Path, screen: Screen) -> RunResult:
 
     (steps,) = (folder / "steps").iterdir()
     evaluation = steps / "evaluate" / "evaluation"
-    blessing = read_blessing(evaluation)
+    blessing = read_blessing(steps / "validate" / "validation")
     return RunResult(
         model=recipe.name,
         version=json.loads((steps / "publish" / "outcome").read_text())["version"],

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handwriting import contract
+from pipelines import latency
 from pipelines.augment import scaled
 from pipelines.errors import VersionError
 from pipelines.files import write_atomically
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 
 Card = dict[str, Any]
 _GRAPH_CARD = "assets/model_card.json"  # a SavedModel keeps the files that its graph reads under assets/
+GOLDEN_FILE = "assets.extra/golden.npz"
+GOLDEN = 256
 _WARMUP_BATCHES = (1, 16)
 
 
@@ -64,9 +69,29 @@ def score(folder: Path, images: NDArray[np.uint8], batch: int = 500) -> Scores:
     Raises:
         VersionError: it lacks the signature, or answers what is no number.
     """
+    parts = np.split(images, range(batch, len(images), batch))
+    with _loaded(folder) as answer:
+        scores = np.concatenate([answer(part) for part in parts])
+    if wrong := int((~np.isfinite(scores)).any(1).sum()):
+        raise VersionError(f"the version's scores are no numbers for {wrong:,} of {len(images):,} images")
+    return scores
+
+
+def latencies(folder: Path, images: NDArray[np.uint8], limit_seconds: float) -> latency.Seconds:
+    """The seconds that the version takes for each of some of the images, one at a time; see `latency.measured`.
+
+    Raises:
+        VersionError: it lacks the signature that is served.
+    """
+    with _loaded(folder) as answer:
+        return latency.measured(lambda number: answer(images[number % len(images)][np.newaxis]), limit_seconds)
+
+
+@contextmanager
+def _loaded(folder: Path) -> Iterator[Callable[[NDArray[np.uint8]], Scores]]:
+    """A function from images to scores that asks the version through the signature that is served."""
     import tensorflow as tf
 
-    parts = np.split(images, range(batch, len(images), batch))
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         loaded = tf.compat.v1.saved_model.loader.load(session, [tf.saved_model.SERVING], str(folder))
         if contract.SIGNATURE not in loaded.signature_def:
@@ -74,10 +99,31 @@ def score(folder: Path, images: NDArray[np.uint8], batch: int = 500) -> Scores:
             raise VersionError(f"the version has no signature {contract.SIGNATURE}; it has {present}")
         signature = loaded.signature_def[contract.SIGNATURE]
         feed, fetch = signature.inputs[contract.IMAGES].name, signature.outputs[contract.SCORES].name
-        scores = np.concatenate([session.run(fetch, {feed: part}) for part in parts])
-    if wrong := int((~np.isfinite(scores)).any(1).sum()):
-        raise VersionError(f"the version's scores are no numbers for {wrong:,} of {len(images):,} images")
-    return scores
+        yield lambda images: np.asarray(session.run(fetch, {feed: images}))
+
+
+def write_golden(folder: Path, images: NDArray[np.uint8], scores: Scores) -> None:
+    """Writes up to 256 of the images (N, 28, 28), evenly chosen, with the scores that the trained network itself gave them.
+
+    They lie beside the graph: whoever serves the version can see whether it answers as the network did.
+    """
+    chosen = np.unique(np.linspace(0, len(images) - 1, GOLDEN).round().astype(np.int64))
+    path = folder / GOLDEN_FILE
+    path.parent.mkdir(exist_ok=True)
+    np.savez_compressed(path, images=images[chosen], scores=scores[chosen])
+
+
+def read_golden(folder: Path) -> tuple[NDArray[np.uint8], Scores]:
+    """What `write_golden` wrote: images uint8 (N, 28, 28) and scores float32 (N, K).
+
+    Raises:
+        VersionError: the version has none, or they are damaged.
+    """
+    try:
+        with np.load(folder / GOLDEN_FILE, allow_pickle=False) as golden:
+            return golden["images"], golden["scores"]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise VersionError(f"the version has no golden inputs that can be read: {error}") from error
 
 
 def write_warmup(folder: Path, name: str, images: NDArray[np.uint8]) -> None:

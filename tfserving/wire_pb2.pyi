@@ -109,6 +109,20 @@ class PredictResponse(_message.Message):
     model_spec: ModelSpec
     def __init__(self, outputs: _Optional[_Mapping[str, Tensor]] = ..., model_spec: _Optional[_Union[ModelSpec, _Mapping]] = ...) -> None: ...
 
+class PredictionLog(_message.Message):
+    __slots__ = ("predict_log",)
+    PREDICT_LOG_FIELD_NUMBER: _ClassVar[int]
+    predict_log: PredictLog
+    def __init__(self, predict_log: _Optional[_Union[PredictLog, _Mapping]] = ...) -> None: ...
+
+class PredictLog(_message.Message):
+    __slots__ = ("request", "response")
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    RESPONSE_FIELD_NUMBER: _ClassVar[int]
+    request: PredictRequest
+    response: PredictResponse
+    def __init__(self, request: _Optional[_Union[PredictRequest, _Mapping]] = ..., response: _Optional[_Union[PredictResponse, _Mapping]] = ...) -> None: ...
+
 class GetModelMetadataRequest(_message.Message):
     __slots__ = ("model_spec", "metadata_field")
     MODEL_SPEC_FIELD_NUMBER: _ClassVar[int]

@@ -1,76 +1,84 @@
-"""Trained version → its measures on the test images, a report, a blessing, and the version with all that in its card.
+"""Trained version → its measures, the verdict of the recipe's gates, a report, and the version with all that in its card.
 
 What is measured is the exported graph, through the signature that is served.
 """
 
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines import dataset
+from pipelines import gates, measurement, servable
 from pipelines.calibration import fit_thresholds
-from pipelines.metrics import Evaluation, Labels, Scores
+from pipelines.comparison import Comparison
+from pipelines.errors import PipelineError, VersionError
+from pipelines.gates import Blessing, Check, bless
+from pipelines.latency import p99
+from pipelines.measurement import Answers, Sets
+from pipelines.metrics import Evaluation
 from pipelines.metrics import evaluate as measure
 from pipelines.progress import say
-from pipelines.recipe import Gates, Recipe
+from pipelines.recipe import Recipe
 from pipelines.rejection import KEEP, accepted
-from pipelines.report import Outliers, write_report
+from pipelines.report import GateResults, Outliers, write_report
+from pipelines.scorer import scorer
 from pipelines.servable import read_card, score, write_card
+from tfserving.errors import RepositoryError
+from tfserving.repository import STABLE, Repository
 
 METRICS, BLESSING, PREDICTIONS, REPORT = "metrics.json", "blessing.json", "predictions.npz", "report.html"
 
 
-@dataclass(frozen=True)
-class Blessing:
-    """The verdict on a version, with what speaks against it."""
-
-    is_blessed: bool
-    reasons: list[str]
-
-
-def evaluate(recipe: Recipe, dataset_dir: Path, model_dir: Path, challenger_dir: Path, evaluation_dir: Path) -> dict[str, Any]:
+def evaluate(
+    recipe: Recipe,
+    dataset_dir: Path,
+    model_dir: Path,
+    challenger_dir: Path,
+    evaluation_dir: Path,
+    repository: Path | None = None,
+) -> dict[str, Any]:
     """The card of the measured version.
 
     Writes the version with metrics and blessing in its card to `challenger_dir`, and to `evaluation_dir` metrics.json,
-    blessing.json, predictions.npz (for each test image: label, predicted, confidence) and report.html.
+    blessing.json, predictions.npz (for each test image: label, predicted, confidence) and report.html. It is compared with the
+    model's stable version in the repository, where there is one.
 
     Raises:
         DataError: the data set is missing or damaged.
-        VersionError: the version lacks the signature that is served, or its scores are no numbers.
+        VersionError: the version, or the stable one, cannot be run, lacks the signature that is served, or its scores are no
+            numbers.
     """
-    test = dataset.read_part(dataset_dir, "test")
-    scores = score(model_dir, test.images)
-    evaluation = measure(scores, test.labels)
-    blessing = bless(evaluation, recipe.gates, recipe.labels)
-    outliers = _outliers(dataset_dir, model_dir)
+    sets = measurement.read_sets(dataset_dir, recipe.data.source)
+    answers = measurement.answers(sets, lambda images: score(model_dir, images))
+    evaluation = measure(answers.test, sets.test.labels)
     card = read_card(model_dir)
-    metrics = summary(evaluation) | _beside(dataset_dir, model_dir)
-    if outliers:
-        metrics |= _rejection(scores, test.labels, outliers.scores, np.array(card["thresholds"], np.float32))
-    card |= {"metrics": metrics, "blessing": asdict(blessing)}
+    corrupted = measurement.accuracies(sets.corrupted, answers.corrupted)
+    metrics = summary(evaluation) | _beside(sets, answers, np.array(card["thresholds"], np.float32))
+    metrics |= {"corrupted_accuracy": float(np.mean([*corrupted.values()])), "corrupted_worst": min(corrupted.values())}
+    metrics |= _cost(model_dir, sets, recipe)
+    comparison = _comparison(recipe, sets, answers, repository) if repository else None
+    checks = _checks(recipe, evaluation, metrics, corrupted, comparison)
+    blessing = bless(checks)
+    card |= {"metrics": metrics, "blessing": asdict(blessing), "gates": gates.tightest(checks)}
+    card |= {"compared_with": comparison.version if comparison else None}
     evaluation_dir.mkdir(parents=True, exist_ok=True)
-    _write_json(evaluation_dir / METRICS, asdict(evaluation) | {"labels": list(recipe.labels)})
+    measures = asdict(evaluation) | {"labels": list(recipe.labels), "corruptions": corrupted}
+    measures |= {"gates": [asdict(check) for check in checks], "comparison": asdict(comparison) if comparison else None}
+    _write_json(evaluation_dir / METRICS, measures)
     _write_json(evaluation_dir / BLESSING, asdict(blessing))
-    predictions = {"label": test.labels, "predicted": scores.argmax(1), "confidence": scores.max(1)}
+    predictions = {"label": sets.test.labels, "predicted": answers.test.argmax(1), "confidence": answers.test.max(1)}
     np.savez(evaluation_dir / PREDICTIONS, **predictions)  # type: ignore[arg-type]
-    write_report(evaluation_dir / REPORT, card, evaluation, test, scores, outliers)
+    outliers = Outliers(sets.outliers, answers.outliers) if len(sets.outliers) else None
+    results = GateResults(checks, comparison, corrupted, sets.corrupted)
+    write_report(evaluation_dir / REPORT, card, evaluation, sets.test, answers.test, outliers, results)
     shutil.copytree(model_dir, challenger_dir, dirs_exist_ok=True)
     write_card(challenger_dir, card)
-    say(describe(evaluation, recipe.labels))
-    if "fonts_accuracy" in metrics:
-        say(f"fonts that it was not trained on: accuracy {100 * metrics['fonts_accuracy']:.2f} %")
-    if outliers:
-        shares = (100 * metrics[name] for name in ("outliers_accepted", "outliers_accepted_keeping_97"))
-        say(
-            "outliers that it was not trained on: {:.1f} % accepted, {:.1f} % where 97 % of what is right is kept".format(
-                *shares
-            )
-        )
+    for line in _lines(recipe, evaluation, metrics, corrupted, comparison):
+        say(line)
     say("blessed" if blessing.is_blessed else f"not blessed: {'; '.join(blessing.reasons)}")
     return card
 
@@ -81,22 +89,9 @@ def read_metrics(evaluation_dir: Path) -> dict[str, Any]:
     return metrics
 
 
-def read_blessing(evaluation_dir: Path) -> Blessing:
-    """The verdict that `evaluate` wrote."""
-    return Blessing(**json.loads((evaluation_dir / BLESSING).read_text(encoding="utf-8")))
-
-
-def bless(evaluation: Evaluation, gates: Gates, labels: tuple[str, ...]) -> Blessing:
-    """The verdict of the recipe's gates."""
-    reasons = []
-    if evaluation.accuracy < gates.accuracy:
-        reasons.append(f"accuracy is {evaluation.accuracy:.4f}; at least {gates.accuracy:g}")
-    for label, recall in zip(labels, evaluation.recall, strict=True):
-        if recall < gates.recall:
-            reasons.append(f"recall of {label!r} is {recall:.4f}; at least {gates.recall:g}")
-    if evaluation.ece > gates.ece:
-        reasons.append(f"expected calibration error is {evaluation.ece:.4f}; at most {gates.ece:g}")
-    return Blessing(not reasons, reasons)
+def read_blessing(folder: Path) -> Blessing:
+    """The verdict that `evaluate`, or `validate`, wrote."""
+    return Blessing(**json.loads((folder / BLESSING).read_text(encoding="utf-8")))
 
 
 def summary(evaluation: Evaluation) -> dict[str, float]:
@@ -110,29 +105,93 @@ def summary(evaluation: Evaluation) -> dict[str, float]:
     }
 
 
-def _beside(dataset_dir: Path, model_dir: Path) -> dict[str, float]:
-    """What is measured beside the test images and decides nothing: the accuracy on unseen fonts, where there are any."""
-    if not dataset.has_part(dataset_dir, dataset.FONTS):
-        return {}
-    unseen = dataset.read_part(dataset_dir, dataset.FONTS)
-    return {"fonts_accuracy": float((score(model_dir, unseen.images).argmax(1) == unseen.labels).mean())}
+def _beside(sets: Sets, answers: Answers, thresholds: NDArray[np.float32]) -> dict[str, float]:
+    """What is measured beside the test images: the accuracy on each other source, and the share of outliers accepted, by the
+    version's thresholds and by those that keep 97 % of the right answers.
+    """
+    by_source = list(measurement.accuracies(sets.sources, answers.sources).items())[1:]
+    measures = {f"{source}_accuracy": accuracy for source, accuracy in by_source}
+    if len(sets.outliers):
+        keeping = fit_thresholds(answers.test, sets.test.labels, KEEP)
+        measures["outliers_accepted"] = float(accepted(answers.outliers, thresholds).mean())
+        measures["outliers_accepted_keeping_97"] = float(accepted(answers.outliers, keeping).mean())
+    return measures
 
 
-def _outliers(dataset_dir: Path, model_dir: Path) -> Outliers | None:
-    """The held-out outliers and what the version answers for them, where there are any."""
-    if not dataset.has_part(dataset_dir, dataset.OUTLIERS):
-        return None
-    images = dataset.read_part(dataset_dir, dataset.OUTLIERS).images
-    return Outliers(images, score(model_dir, images))
+def _cost(model_dir: Path, sets: Sets, recipe: Recipe) -> dict[str, float]:
+    """The version's size, and the 99th percentile of the time for one image."""
+    seconds = servable.latencies(model_dir, sets.test.images, recipe.gates.latency_ms / 1000)
+    return {"size_mb": gates.size_mb(model_dir), "latency_p99_ms": 1000 * p99(seconds)}
 
 
-def _rejection(scores: Scores, labels: Labels, outliers: Scores, thresholds: NDArray[np.float32]) -> dict[str, float]:
-    """The share of outliers that is accepted: by the version's thresholds, and by those that keep 97 % of the right answers."""
-    keeping = fit_thresholds(scores, labels, KEEP)
-    return {
-        "outliers_accepted": float(accepted(outliers, thresholds).mean()),
-        "outliers_accepted_keeping_97": float(accepted(outliers, keeping).mean()),
-    }
+def _comparison(recipe: Recipe, sets: Sets, answers: Answers, repository: Path) -> Comparison | None:
+    """The challenger beside the model's stable version; None where there is none, or the recipe wants no comparison."""
+    limits = recipe.gates
+    try:
+        repo = Repository(repository)
+        if STABLE not in repo.labels(recipe.name) or (limits.drop == limits.slice_drop == limits.corrupted_drop == gates.OFF):
+            return None
+        stable = repo.find(recipe.name, STABLE)
+    except RepositoryError as error:
+        raise PipelineError(f"cannot compare with the stable version: {error}") from error
+    try:
+        asked = scorer(stable.path, stable.card)
+        others = measurement.answers(sets, asked.scores)
+    except VersionError as error:
+        raise VersionError(
+            f"cannot compare with the stable version {stable.number}: {error}. Make another one stable (hcr promote), or "
+            "compare with none: drop = 1, slice_drop = 1 and corrupted_drop = 1 in [gates]"
+        ) from error
+    return measurement.compared(recipe, sets, answers, others, asked.classes, stable.number)
+
+
+def _checks(
+    recipe: Recipe,
+    evaluation: Evaluation,
+    metrics: dict[str, float],
+    corrupted: dict[str, float],
+    comparison: Comparison | None,
+) -> list[Check]:
+    """Every gate's checks."""
+    limits = recipe.gates
+    checks = gates.quality(evaluation, limits, recipe.labels)
+    checks += gates.cost(metrics["size_mb"], metrics["latency_p99_ms"], limits)
+    checks += gates.robustness(corrupted, limits)
+    if "outliers_accepted" in metrics:
+        checks += gates.rejection(metrics["outliers_accepted"], limits)
+    return checks + (gates.relative(comparison, limits) if comparison else [])
+
+
+def _lines(
+    recipe: Recipe,
+    evaluation: Evaluation,
+    metrics: dict[str, float],
+    corrupted: dict[str, float],
+    comparison: Comparison | None,
+) -> list[str]:
+    """What the user is told."""
+    lines = [describe(evaluation, recipe.labels)]
+    if "fonts_accuracy" in metrics:
+        lines.append(f"fonts that it was not trained on: accuracy {100 * metrics['fonts_accuracy']:.2f} %")
+    if "feedback_accuracy" in metrics:
+        lines.append(f"feedback that it was not trained on: accuracy {100 * metrics['feedback_accuracy']:.2f} %")
+    if "outliers_accepted" in metrics:
+        accepted_share, keeping = 100 * metrics["outliers_accepted"], 100 * metrics["outliers_accepted_keeping_97"]
+        lines.append(
+            f"outliers that it was not trained on: {accepted_share:.1f} % accepted, "
+            f"{keeping:.1f} % where 97 % of what is right is kept"
+        )
+    worst = min(corrupted, key=corrupted.__getitem__)
+    mean = 100 * metrics["corrupted_accuracy"]
+    lines.append(f"corrupted images: accuracy {mean:.1f} % on average, {100 * corrupted[worst]:.1f} % at worst ({worst})")
+    lines.append(f"{metrics['size_mb']:.1f} MB, one image within {metrics['latency_p99_ms']:.2g} ms (99th percentile)")
+    if comparison:
+        both = comparison.overall
+        lines.append(
+            f"stable version {comparison.version}: accuracy {100 * both.stable_accuracy:.2f} %; right alone on "
+            f"{both.worse:,} images, this one on {both.better:,}"
+        )
+    return lines
 
 
 def describe(evaluation: Evaluation, labels: tuple[str, ...]) -> str:

@@ -20,7 +20,7 @@ from pipelines.calibration import fit_temperature, fit_thresholds, softmax
 from pipelines.data.images import LabelledImages
 from pipelines.progress import say
 from pipelines.recipe import Preset, Recipe, Training
-from pipelines.servable import export, read_card, write_warmup
+from pipelines.servable import export, read_card, write_golden, write_warmup
 
 if TYPE_CHECKING:
     import keras
@@ -75,6 +75,7 @@ def train(
     card = provenance.draft_card(recipe, preset, seed, manifest, temperature, thresholds, training)
     export(model, temperature, recipe.labels, thresholds, card, model_dir)
     write_warmup(model_dir, recipe.name, held_out.images)
+    write_golden(model_dir, held_out.images, softmax(logits, temperature))
     shutil.copyfile(dataset_dir / drift.SUMMARY, model_dir / drift.ASSET)
     finished.keep(kept, inputs, model_dir)
     checkpoint.discard(states)  # not before: a process that is killed during the export loses no epoch either

@@ -161,10 +161,10 @@ def test_the_pipeline_s_steps_run_as_kubeflow_s_launcher_starts_them(namespace: 
     }
     labels = {"handwriting/repository": "handwriting-repository"}
 
-    for step in ("prepare", "train", "evaluate", "publish"):
+    for step in ("prepare", "train", "evaluate", "validate", "publish"):
         namespace.run(f"step-{step}", "pipelines", *launcher.command(step, parameters), labels=labels, mounts=True)
 
-    assert set(launcher.STEPS) == {"prepare", "train", "evaluate", "publish"}
+    assert set(launcher.STEPS) == {"prepare", "train", "evaluate", "validate", "publish"}
     assert launcher.mounts_the_repository("publish")
     folder = launcher.ARTIFACTS
     read = f"cat {folder}/publish/outcome {folder}/evaluate/executor_output.json; rm -r {folder}"

@@ -14,6 +14,7 @@ from tensorflow_serving.apis import (
     model_pb2,
     model_service_pb2,
     predict_pb2,
+    prediction_log_pb2,
     prediction_service_pb2,
     status_pb2,
 )
@@ -31,6 +32,8 @@ OFFICIAL: dict[str, Any] = {
     "ModelSpec": model_pb2.ModelSpec,
     "PredictRequest": predict_pb2.PredictRequest,
     "PredictResponse": predict_pb2.PredictResponse,
+    "PredictionLog": prediction_log_pb2.PredictionLog,
+    "PredictLog": prediction_log_pb2.PredictLog,
     "GetModelMetadataRequest": get_model_metadata_pb2.GetModelMetadataRequest,
     "GetModelMetadataResponse": get_model_metadata_pb2.GetModelMetadataResponse,
     "SignatureDefMap": get_model_metadata_pb2.SignatureDefMap,

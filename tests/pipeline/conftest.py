@@ -43,6 +43,7 @@ shift_pixels = 1
 accuracy = {accuracy}
 recall = 0.3
 ece = 0.9
+latency_ms = 5000
 
 # The shapes are drawn with so few numbers that some look the same once they are centred and scaled.
 [checks]

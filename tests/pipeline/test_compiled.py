@@ -13,13 +13,13 @@ def test_the_committed_file_is_current(tmp_path: Path) -> None:
     assert COMPILED.read_text() == (tmp_path / "now.yaml").read_text(), "run `make render`"
 
 
-def test_publish_is_never_cached_and_the_others_are() -> None:
+def test_steps_that_look_into_the_repository_are_never_cached_and_the_others_are() -> None:
     (pipeline,) = (document for document in yaml.safe_load_all(COMPILED.read_text()) if "root" in document)
     caching = {
         name: task["cachingOptions"].get("enableCache", False) for name, task in pipeline["root"]["dag"]["tasks"].items()
     }
 
-    assert caching == {"prepare": True, "train": True, "evaluate": True, "publish": False}
+    assert caching == {"prepare": True, "train": True, "evaluate": False, "validate": True, "publish": False}
 
 
 def test_each_step_runs_in_our_image_restricted_and_with_its_share_of_the_cluster() -> None:
@@ -27,7 +27,7 @@ def test_each_step_runs_in_our_image_restricted_and_with_its_share_of_the_cluste
     executors = spec["deploymentSpec"]["executors"]
     settings = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
 
-    assert set(executors) == set(settings) == {"exec-prepare", "exec-train", "exec-evaluate", "exec-publish"}
+    assert set(executors) == set(settings) == {"exec-prepare", "exec-train", "exec-evaluate", "exec-validate", "exec-publish"}
     for name, executor in executors.items():
         container = executor["container"]
         assert container["image"].startswith("handwriting-pipelines:")
@@ -45,7 +45,7 @@ def test_what_keeps_something_on_the_claim_mounts_it_and_publish_is_not_tried_ag
     mounts = {name: executor["pvcMount"] for name, executor in settings.items() if "pvcMount" in executor}
     retried = {name for name, task in spec["root"]["dag"]["tasks"].items() if task.get("retryPolicy", {}).get("maxRetryCount")}
 
-    assert set(mounts) >= {"exec-prepare", "exec-train", "exec-publish"}
+    assert set(mounts) == {"exec-prepare", "exec-train", "exec-evaluate", "exec-publish"}
     for mount in mounts.values():
         assert [(one["constant"], one["mountPath"]) for one in mount] == [("handwriting-repository", "/models")]
-    assert retried == {"prepare", "train", "evaluate"}
+    assert retried == {"prepare", "train", "evaluate", "validate"}

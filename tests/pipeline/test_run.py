@@ -67,7 +67,7 @@ def test_a_published_version_carries_its_own_card(blessed: Run) -> None:
 def test_the_user_sees_the_steps_and_no_library_chatter(blessed: Run) -> None:
     headings = [line for line in blessed.shown.splitlines() if not line.startswith("  ")]
 
-    assert headings == ["prepare", "train", "evaluate", "publish"]
+    assert headings == ["prepare", "train", "evaluate", "validate", "publish"]
     assert blessed.shown.count("  epoch ") == 8
     assert "accuracy" in blessed.shown
     assert not any(noise in blessed.shown for noise in ("tensorflow", "oneDNN", "KFP", "INFO", "Warning", "@@"))
@@ -108,7 +108,7 @@ def test_feedback_that_the_stable_version_is_sure_is_wrong_waits_for_a_human(
 
 
 def test_every_step_is_timed(blessed: Run) -> None:
-    assert list(blessed.result.seconds) == ["prepare", "train", "evaluate", "publish"]
+    assert list(blessed.result.seconds) == ["prepare", "train", "evaluate", "validate", "publish"]
 
 
 def test_the_report_needs_no_other_file(blessed: Run) -> None:

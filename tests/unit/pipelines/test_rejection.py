@@ -24,7 +24,7 @@ from pipelines.rejection import (
     pooled,
     taken_for,
 )
-from pipelines.report import Outliers, write_report
+from pipelines.report import GateResults, Outliers, write_report
 
 CARD = {"labels": ["a", "b"], "thresholds": [0.7, 0.9]}
 SCORES = np.array([[0.9, 0.1], [0.2, 0.8], [0.95, 0.05], [0.6, 0.4], [0.1, 0.9]], np.float32)
@@ -157,7 +157,9 @@ def test_a_training_report_shows_outliers_with_thresholds_and_temperature(tmp_pa
         "blessing": {"is_blessed": True, "reasons": []},
     }
     evaluation = measure(SCORES[:2], test.labels)
-    write_report(tmp_path / "r.html", card, evaluation, test, SCORES[:2], Outliers(images[2:], SCORES[2:]))
+    write_report(
+        tmp_path / "r.html", card, evaluation, test, SCORES[:2], Outliers(images[2:], SCORES[2:]), GateResults([], None, {}, {})
+    )
     text = (tmp_path / "r.html").read_text(encoding="utf-8")
 
     assert "Of 3 images that show none of the classes and were not trained on, 2 (66.7 %) reach" in text

@@ -1,31 +1,15 @@
-"""The verdict of the gates, and what publish does with it."""
+"""What publish does with the verdict of the gates."""
 
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from pipelines.errors import PipelineError
-from pipelines.metrics import evaluate
-from pipelines.recipe import Gates
-from pipelines.steps.evaluate import BLESSING, Blessing, bless
+from pipelines.steps.evaluate import BLESSING
 from pipelines.steps.publish import publish
-
-SCORES = np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.1, 0.9]], np.float32)
-EVALUATION = evaluate(SCORES, np.array([0, 0, 1, 1]))
-
-
-def test_a_version_that_passes_every_gate_is_blessed() -> None:
-    assert bless(EVALUATION, Gates(accuracy=0.75, recall=0.5, ece=0.5), ("ä", "ö")) == Blessing(True, [])
-
-
-def test_each_gate_that_is_missed_is_a_reason() -> None:
-    blessing = bless(EVALUATION, Gates(accuracy=0.8, recall=0.6, ece=0.1), ("ä", "ö"))
-
-    assert not blessing.is_blessed
-    assert blessing.reasons[:2] == ["accuracy is 0.7500; at least 0.8", "recall of 'ö' is 0.5000; at least 0.6"]
-    assert blessing.reasons[2].startswith("expected calibration error is 0.")
+from pipelines.steps.validate import VALIDATION
+from tfserving import manifest
 
 
 def challenger(folder: Path, is_blessed: bool) -> Path:
@@ -34,6 +18,8 @@ def challenger(folder: Path, is_blessed: bool) -> Path:
     card.write_text("{}")
     (folder / "challenger" / "saved_model.pb").write_bytes(b"graph")
     (folder / BLESSING).write_text(json.dumps({"is_blessed": is_blessed, "reasons": [] if is_blessed else ["accuracy is low"]}))
+    found = {"digest": manifest.digest(folder / "challenger"), "server": "a model server"} if is_blessed else None
+    (folder / VALIDATION).write_text(json.dumps(found))
     return folder / "challenger"
 
 
@@ -53,6 +39,14 @@ def test_an_unblessed_version_stays_out_and_the_user_learns_why(tmp_path: Path, 
     assert publish("shapes", source, tmp_path, tmp_path / "repository") is None
     assert "not published: accuracy is low" in capsys.readouterr().out
     assert not (tmp_path / "repository").exists()
+
+
+def test_a_version_that_is_not_the_one_that_was_tried_is_refused(tmp_path: Path) -> None:
+    source = challenger(tmp_path, is_blessed=True)
+    (source / "saved_model.pb").write_bytes(b"another graph")
+
+    with pytest.raises(PipelineError, match="is not the one that was tried in a model server"):
+        publish("shapes", source, tmp_path, tmp_path / "repository")
 
 
 def test_a_repository_that_cannot_be_written_is_named(tmp_path: Path) -> None:
