@@ -43,7 +43,7 @@ def url(server: FakeModelServer, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 def test_an_image_is_the_same_however_it_is_given(url: str) -> None:
-    with Image.open(SEVEN) as image, Client(url) as client:
+    with Image.open(SEVEN) as image, Client(url, timeout_seconds=20) as client:
         grey = image.convert("L")
         found = [client.predict(one) for one in (SEVEN, str(SEVEN), SEVEN.read_bytes(), grey, np.asarray(grey))]
         seen = client.predict(SEVEN, include="input", top_k=2, version="canary")
@@ -75,7 +75,7 @@ def test_batches_fields_feedback_and_models(url: str) -> None:
 
 
 def test_what_the_gateway_refuses_is_told_with_its_reason(url: str) -> None:
-    with Client(url) as client:
+    with Client(url, timeout_seconds=20) as client:
         with pytest.raises(NotFound, match="unknown_model"):
             client.predict(SEVEN, model="nope")
         with pytest.raises(Refused) as caught:
@@ -123,7 +123,7 @@ def test_a_key_is_asked_for(server: FakeModelServer, tmp_path: Path) -> None:
         for key in (None, "hcr_wrong"):
             with Client(url, key=key) as client, pytest.raises(Unauthorized, match="401 unauthorized"):
                 client.predict(SEVEN)
-        with Client(url, key=made[1]) as client:
+        with Client(url, key=made[1], timeout_seconds=20) as client:
             found = client.predict(SEVEN)
 
     assert found.model.name == "digits"
