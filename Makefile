@@ -5,7 +5,7 @@ HCR := .venv/bin/hcr
 PYTEST := .venv/bin/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check train bench bench-full fuzz drill drill-full images render e2e drill-cluster format lock clean setup
+.PHONY: help run test check train bench bench-full fuzz drill drill-full drill-release images render e2e drill-cluster format lock clean setup
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -39,6 +39,9 @@ drill: .venv/installed ## kill, halt, overload and end what serves, and look at 
 
 drill-full: .venv/installed ## the same more often, and half an hour of work; an hour
 	@exec .venv/bin/python -m benchmarks.drills --times 20 --seconds 15 --soak 1800
+
+drill-release: .venv/installed ## release 20 versions in a row under traffic, five of them bad; ten minutes
+	@exec .venv/bin/python -m benchmarks.release_drill
 
 bench-full: .venv/installed .bench/installed ## the same with all payloads and connections, in an hour
 	@exec .venv/bin/python -m benchmarks.suite --full --seconds 5

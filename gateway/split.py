@@ -127,6 +127,8 @@ class Releases:
         split = self._splits.of(model) if version is None else None
         if split is None or not split.shadow or _place(model, f"{whose}\0mirrored") >= split.shadow:
             return
+        if _place(model, whose) < split.canary:
+            return  # it was the canary that answered
         if self._thread is None:
             self._thread = Thread(target=self._compare_for_ever, name="mirror", daemon=True)
             self._thread.start()

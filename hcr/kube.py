@@ -10,7 +10,7 @@ import click
 
 from tfserving import audit
 
-COMMANDS = ("models", "history", "promote", "rollback", "prune")
+COMMANDS = ("models", "history", "promote", "split", "end-canary", "rollback", "prune")
 """What can run in a cluster: all that needs the repository, and no picture, gateway or training."""
 
 _TIMEOUT_SECONDS = 300

@@ -88,7 +88,7 @@ class Cli(click.Group):
 @click.option(
     "--kube",
     metavar="NAMESPACE[/RELEASE]",
-    help="Run models, history, promote, rollback or prune in the cluster of kubectl, beside the repository.",
+    help="Run models, history, promote, split, end-canary, rollback or prune beside the repository in kubectl's cluster.",
 )
 def cli(kube: str | None) -> None:
     """Reads handwritten characters: trains models, releases them, serves them, asks them."""
@@ -394,6 +394,135 @@ def rollback(model: str, timeout: float, offline: bool, reason: str, model_serve
     if not offline:
         wait_until_labelled(model_server or state.model_server_address(), model, number, STABLE, timeout)
     click.echo(f"{STABLE} of {model} is version {number} again")
+
+
+class _Share(click.ParamType[float]):
+    """A share such as 10% or 0.1."""
+
+    name = "share"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        text = str(value)
+        try:
+            share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        except ValueError:
+            share = -1
+        if not 0 <= share <= 1:
+            self.fail(f"{text!r} is no share; 0% to 100%, or a number from 0 to 1, is accepted", param, ctx)
+        return share
+
+
+class _Duration(click.ParamType[float]):
+    """Seconds, of a time such as 90s, 10m or 1h."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        text = str(value)
+        try:
+            seconds = float(text.rstrip("smh")) * {"m": 60, "h": 3600}.get(text[-1:], 1)
+        except ValueError:
+            seconds = -1
+        if not 0 < seconds < float("inf"):
+            self.fail(f"{text!r} is no time; such as 90s, 10m or 1h is accepted", param, ctx)
+        return seconds
+
+
+def _limits(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of what a canary may be worse by, and of where that is read."""
+    for option in (
+        click.option("--agreement", default="97%", show_default=True, type=_Share(), help="Mirrored images that must agree."),
+        click.option("--rejected", default="5%", show_default=True, type=_Share(), help="More or fewer rejected than stable."),
+        click.option(
+            "--confidence", default=0.15, show_default=True, type=click.FloatRange(0, 1),
+            help="Distance of the distributions of confidence.",
+        ),
+        click.option(
+            "--slower", default=2.0, show_default=True, type=click.FloatRange(1), help="Times as long as stable, at most."
+        ),
+        click.option("--errors", default="1%", show_default=True, type=_Share(), help="More failed requests than stable."),
+        click.option(
+            "--requests", default=50, show_default=True, type=click.IntRange(1), help="Answers that tell anything, at least."
+        ),
+        click.option(
+            "--metrics", "urls", multiple=True, metavar="URL",
+            help="A gateway's metrics; of several gateways, given for each [default: /metrics of the running hcr up].",
+        ),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+@cli.command()
+@click.argument("number", type=int, metavar="VERSION")
+@click.option("--model", default="digits", show_default=True, help="The model.")
+@click.option("--canary", default="10%", show_default=True, type=_Share(), help="Share of the requests that it answers.")
+@click.option("--shadow", default="20%", show_default=True, type=_Share(), help="Share of the others that is mirrored to it.")
+@click.option("--for", "seconds", default="10m", show_default=True, type=_Duration(), help="How long it is watched.")
+@click.option("--auto", is_flag=True, help="Promote it in the end, or take it back as soon as it is worse.")
+@click.option("--timeout", default=60.0, show_default=True, help="Seconds to wait for the model servers to load it.")
+@_limits
+@_reason
+@_model_server
+@_repository
+def release(
+    number: int, model: str, canary: float, shadow: float, seconds: float, auto: bool, timeout: float, reason: str,
+    model_server: str | None, repository: Path, urls: tuple[str, ...], **limits: Any,
+) -> None:  # fmt: skip
+    """Release VERSION as a canary: it answers a share of the requests and is compared with the stable version.
+
+    Fails where it is worse: more errors, slower, other confidence or rejections, other answers for mirrored images; or where
+    too little came to tell.
+    """
+    from hcr.canary import Plan
+    from hcr.canary import release as run
+    from hcr.comparison import Limits
+    from tfserving.release import Split
+
+    plan = Plan(
+        model, number, Split(canary, shadow), seconds, Limits(**limits), urls or (f"{state.gateway_url()}/metrics",),
+        model_server or state.model_server_address(), timeout, is_automatic=auto, why=reason,
+    )  # fmt: skip
+    if not run(Repository(repository), plan):
+        sys.exit(1)
+
+
+@cli.command()
+@click.argument("model", default="digits")
+@click.option("--for", "seconds", default="1m", show_default=True, type=_Duration(), help="How long it is watched.")
+@_limits
+@_repository
+def compare(model: str, seconds: float, repository: Path, urls: tuple[str, ...], **limits: Any) -> None:
+    """Compare the canary of MODEL with its stable version by what is counted from now on; changes nothing."""
+    from hcr.canary import watch
+    from hcr.comparison import Limits
+
+    if not watch(Repository(repository), model, urls or (f"{state.gateway_url()}/metrics",), seconds, Limits(**limits)):
+        sys.exit(1)
+
+
+@cli.command()
+@click.argument("model", default="digits")
+@click.option("--canary", required=True, type=_Share(), help="Share of the requests that the canary answers.")
+@click.option("--shadow", default="0%", show_default=True, type=_Share(), help="Share of the others that is mirrored to it.")
+@_reason
+@_repository
+def split(model: str, canary: float, shadow: float, reason: str, repository: Path) -> None:
+    """Set the share of MODEL's requests that the version with the label canary answers; the gateways follow in a second."""
+    from tfserving.release import Split
+
+    Repository(repository).split(model, Split(canary, shadow), reason)
+    click.echo(f"the canary of {model} answers {canary:.1%} of the requests; {shadow:.1%} of the others are mirrored to it")
+
+
+@cli.command("end-canary")
+@click.argument("model", default="digits")
+@_reason
+@_repository
+def end_canary(model: str, reason: str, repository: Path) -> None:
+    """Take all requests and the label from the canary of MODEL."""
+    number = Repository(repository).end_canary(model, reason)
+    click.echo(f"version {number} of {model} is the canary no more")
 
 
 @cli.command()

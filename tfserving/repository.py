@@ -267,6 +267,26 @@ class Repository:
             self._write(config, "end canary", model=model, version=number, why=why)
         return number
 
+    def refuse(self, model: str, number: int, why: str) -> None:
+        """Takes a version that cannot be used from the servers, and from the canary's label, and says why in the audit log.
+
+        Raises:
+            RepositoryError: it is in use under another label than `canary`.
+        """
+        with self._locked():
+            config = self._read_to_change()
+            entry = _entry(config, model)
+            if entry is None:
+                raise RepositoryError(f"model {model} is not served: there is no version to refuse")
+            if labels := [label for label, one in entry.version_labels.items() if one == number and label != CANARY]:
+                raise RepositoryError(f"version {number} of {model} is {', '.join(sorted(labels))}; it cannot be refused")
+            if entry.version_labels.get(CANARY) == number:
+                self._write_split(model, None, why)
+                del entry.version_labels[CANARY]
+            elif number in entry.model_version_policy.specific.versions:
+                entry.model_version_policy.specific.versions.remove(number)
+            self._write(config, "refuse", model=model, version=number, why=why)
+
     def rollback(self, model: str, why: str = "") -> int:
         """Makes the version that was stable before stable again, and gives its number.
 

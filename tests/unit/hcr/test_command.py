@@ -23,7 +23,7 @@ from tfserving.release import Split
 from tfserving.repository import Repository
 
 COMMANDS = ["up", "train", "new-recipe", "submit", "schedule", "runs", "serve", "predict", "read", "evaluate"]
-COMMANDS += ["models", "promote", "rollback", "prune"]
+COMMANDS += ["models", "promote", "release", "compare", "split", "end-canary", "rollback", "prune"]
 
 
 @pytest.fixture

@@ -107,7 +107,7 @@ def test_a_failure_in_the_cluster_is_the_command_s(cluster: Cluster) -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["predict", "seven.png"], "--kube runs models, history, promote, rollback, prune, not predict"),
+        (["predict", "seven.png"], "--kube runs models, history, promote, split, end-canary, rollback, prune, not predict"),
         (["promote", "digits", "two"], "'two' is not a valid integer"),
         (["prune", "digits", "--keep", "0"], "0 is not in the range"),
     ],
