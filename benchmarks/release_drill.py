@@ -54,6 +54,8 @@ class Result:
     """Memory of the gateway before each release and at the end."""
     rollback_seconds: list[float] = field(default_factory=list)
     """From the start of the command to the last answer of the version that was undone."""
+    following_seconds: list[float] = field(default_factory=list)
+    """The same from the change of models.config on: what the model server takes to follow."""
 
     @property
     def failed_requests(self) -> int:
@@ -81,6 +83,7 @@ def main() -> int:
     print("answers:", ", ".join(f"{count} × {what}" for what, count in result.answers.most_common()))
     print("gateway, MB:", " ".join(f"{value:.0f}" for value in result.megabytes))
     print("rollback, s until the last answer of the version undone:", " ".join(f"{one:.1f}" for one in result.rollback_seconds))
+    print("of that, after models.config had changed:", " ".join(f"{one:.1f}" for one in result.following_seconds))
     for surprise in result.surprises:
         print("NOT AS IT SHOULD BE:", surprise)
     return 1 if result.failed_requests or result.surprises or _grows(result.megabytes) else 0
@@ -116,7 +119,7 @@ def drill(kinds: Sequence[str], seconds: float, rollbacks: int) -> Result:
                         repository.prune(MODEL, keep=4)
                     result.megabytes.append(memory_mb([process.pid]))
                     for _ in range(rollbacks):
-                        result.rollback_seconds.append(_timed_rollback(repository, found.address, versions))
+                        _time_rollback(repository, found.address, versions, result)
     return result
 
 
@@ -176,7 +179,7 @@ def _release(repository: Repository, number: int, url: str, address: str, second
     _hcr("release", str(number), "--model", MODEL, "--auto", *watched, "--metrics", url, repository=repository, address=address)
 
 
-def _timed_rollback(repository: Repository, address: str, seen: Seen) -> float:
+def _time_rollback(repository: Repository, address: str, seen: Seen, result: Result) -> None:
     undone = str(repository.labels(MODEL)[STABLE])
     begun = time.monotonic()
     _hcr("rollback", MODEL, repository=repository, address=address)
@@ -184,11 +187,11 @@ def _timed_rollback(repository: Repository, address: str, seen: Seen) -> float:
         if time.monotonic() - begun > ROLLBACK_CEILING_SECONDS:
             break
         time.sleep(0.02)
-    taken = seen.last[undone] - begun
-    newest = int(undone)
-    _hcr("promote", MODEL, str(newest), repository=repository, address=address)
+    changed = repository.config_path.stat().st_mtime + time.monotonic() - time.time()
+    result.rollback_seconds.append(seen.last[undone] - begun)
+    result.following_seconds.append(seen.last[undone] - changed)
+    _hcr("promote", MODEL, undone, repository=repository, address=address)
     time.sleep(1.5)
-    return taken
 
 
 def _hcr(*arguments: str, repository: Repository, address: str) -> None:
