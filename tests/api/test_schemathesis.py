@@ -25,14 +25,14 @@ def ask(python: Path, url: str, cases: int, folder: Path, *arguments: str) -> st
         "run",
         f"{url}/openapi.json",
         "--checks=all",
-        f"--max-examples={max(1, cases // 100)}",  # of each operation and kind, and there is more than one of each
+        f"--max-examples={max(2, (cases - 1500) // 20)}",  # of each operation; the rest do not depend on it
         "--request-timeout=30",
         "--seed=1",
         "--no-color",
         *arguments,
     ]
     environment = {**os.environ, "SCHEMATHESIS_HOOKS": HOOKS, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=1800, check=False)
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=7200, check=False)
 
     print(done.stdout[-6000:])
     assert done.returncode == 0, done.stderr[-2000:]
@@ -41,12 +41,12 @@ def ask(python: Path, url: str, cases: int, folder: Path, *arguments: str) -> st
     return done.stdout
 
 
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(7200)
 def test_the_gateway_does_as_its_description_says(python: Path, url: str, tmp_path: Path) -> None:
     ask(python, url, CASES, tmp_path)
 
 
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(7200)
 def test_a_gateway_with_keys_and_limits_does_as_its_description_says(python: Path, closed_url: str, tmp_path: Path) -> None:
     (tmp_path / "schemathesis.toml").write_text(f'[auth.openapi.bearer]\nbearer = "{KEY}"\n')
     record = tmp_path / "record.ndjson"
