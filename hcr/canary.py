@@ -60,16 +60,19 @@ def release(repository: Repository, plan: Plan) -> bool:
     if stable == plan.version:
         raise RepositoryError(f"version {stable} of {plan.model} is stable already")
     scrape(plan.metrics)
-    _make_canary(repository, plan)
     try:
         with _interruptible():
+            _make_canary(repository, plan)
             comparison, problems = _watch(repository, plan, stable)
     except Interrupted:
         if plan.is_automatic:
-            _take_back(repository, plan, "interrupted: it was not watched to the end")
+            _take_back_if_left(repository, plan, "interrupted: it was not watched to the end")
         else:
             click.echo(f"interrupted: version {plan.version} stays the canary", err=True)
         return False
+    except Exception as error:
+        _take_back_if_left(repository, plan, str(error))
+        raise
     told = "; ".join(problems) if problems else _summary(comparison)
     click.echo(f"{'bad' if problems else 'good'}: {told}")
     if not plan.is_automatic:
@@ -77,7 +80,11 @@ def release(repository: Repository, plan: Plan) -> bool:
     elif problems:
         _take_back(repository, plan, told)
     else:
-        _promote(repository, plan, told)
+        try:
+            _promote(repository, plan, told)
+        except RepositoryError as error:
+            _take_back_if_left(repository, plan, str(error))
+            raise
     return not problems
 
 
@@ -159,6 +166,12 @@ def _first(plan: Plan) -> Series:
 def _take_back(repository: Repository, plan: Plan, why: str) -> None:
     repository.end_canary(plan.model, f"rolled back: {why}")
     click.echo(f"version {plan.version} of {plan.model} is taken back; {STABLE} stays as it was")
+
+
+def _take_back_if_left(repository: Repository, plan: Plan, why: str) -> None:
+    """Leaves no canary that nobody watches, where an automatic release cannot go on."""
+    if plan.is_automatic and repository.labels(plan.model).get(CANARY) == plan.version:
+        _take_back(repository, plan, why)
 
 
 def _promote(repository: Repository, plan: Plan, why: str) -> None:

@@ -1,5 +1,6 @@
 """Canary and stable version, compared by what the gateways count: errors, time, confidence, rejections, agreement."""
 
+import http.client
 import math
 import os
 import urllib.error
@@ -217,7 +218,7 @@ def _text(url: str, timeout_seconds: float) -> str:
             return str(response.read().decode("utf-8"))
     except urllib.error.HTTPError as error:
         raise Unreadable(f"{url} answered {error.code} {error.reason}; with keys, HCR_KEY needs the scope operate") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         raise Unreadable(f"no metrics at {url}: {getattr(error, 'reason', error)}") from None
 
 

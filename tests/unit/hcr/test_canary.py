@@ -152,3 +152,42 @@ def test_the_steps_by_hand(repo: Repository) -> None:
 )
 def test_nonsense_is_refused_with_what_is_accepted(given: list[str], told: str) -> None:
     assert told in CliRunner().invoke(cli, ["release", "2", *given]).output
+
+
+def test_metrics_that_are_gone_once_the_canary_is_made_take_it_back(
+    repo: Repository, plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = plan(GOOD)
+    scrapes = iter([{}])
+
+    def scrape(_: object) -> Series:
+        for counted in scrapes:
+            return counted
+        raise Unreadable("no metrics at url: gone")
+
+    monkeypatch.setattr(canary, "scrape", scrape)
+    monkeypatch.setattr(canary, "_PATIENCE_SECONDS", 0.0)
+
+    with pytest.raises(Unreadable, match="gone"):
+        canary.release(repo, made)
+
+    assert (repo.labels("digits"), repo.splits()) == ({"stable": 1}, {})
+    assert repo.events()[-1]["why"] == "rolled back: no metrics at url: gone"
+
+
+def test_a_version_that_is_changed_while_it_is_the_canary_is_taken_back(repo: Repository, plan: Callable[..., Plan]) -> None:
+    made = plan(GOOD, seconds=0.5)
+    spoiled = Repository(repo.root)
+    split = spoiled.split
+
+    def spoil(*given: object) -> None:
+        split(*given)  # type: ignore[arg-type]
+        (repo.root / "digits" / "2" / "saved_model.pb").write_bytes(b"another")
+
+    spoiled.split = spoil  # type: ignore[method-assign]
+
+    with pytest.raises(RepositoryError, match=r"saved_model\.pb"):
+        canary.release(spoiled, made)
+
+    assert (repo.labels("digits"), repo.splits()) == ({"stable": 1}, {})
+    assert "saved_model.pb" in repo.events()[-1]["why"]
