@@ -65,7 +65,9 @@ def test_the_readmes_python_works_as_it_stands(house: House) -> None:
     command = [sys.executable, "-c", program.replace("http://127.0.0.1:8080", house.url)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
 
-    assert done.stdout == "7\n"
+    prediction, confidence = done.stdout.split()
+    assert prediction == "7"
+    assert 0.5 < float(confidence) <= 1
 
 
 def test_the_gateway_classifies_mnist_as_evaluate_did(house: House) -> None:
