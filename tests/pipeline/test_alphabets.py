@@ -13,6 +13,7 @@ from pipelines.steps.evaluate import evaluate
 from pipelines.steps.prepare import prepare
 from pipelines.steps.publish import publish
 from pipelines.steps.train import train
+from pipelines.steps.validate import validate
 from tfserving.repository import Repository
 
 LABELS = ["ㄱ", "ㅁ", "ㅎ"]
@@ -60,7 +61,8 @@ def repository(tf: ModuleType, recipe: Recipe, tmp_path_factory: pytest.TempPath
     train(recipe, root / "data", root / "trained", state_dir=root / "cache")
     evaluate(recipe, root / "data", root / "trained", root / "challenger", root / "evaluation")
     Repository(root / "repository").open()
-    publish(recipe.name, root / "challenger", root / "evaluation", root / "repository")
+    validate(recipe, root / "challenger", root / "evaluation", root / "validation")
+    publish(recipe.name, root / "challenger", root / "validation", root / "repository")
     return root / "repository"
 
 
