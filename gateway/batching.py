@@ -49,6 +49,7 @@ class _Item:
     size: int  # in images
     tensors: Tensor | None  # (N, 28, 28); of one that is not prepared yet, None
     preparation: Preparation | None = None
+    request_id: str = ""
     turn: Lock = field(default_factory=asleep)
     stages: list[tuple[str, float]] = field(default_factory=list)  # that it has entered, and when
     leads: bool = False
@@ -128,11 +129,12 @@ class Batcher:
             ServingError: no believable answer came in time.
             Whatever the preparation raises.
         """
-        scores, answered = self._scores(self._first_item(images, deadline), (model, version), stages)
+        scores, answered = self._scores(self._first_item(images, deadline, stages.request_id), (model, version), stages)
         if not callable(images):
             for first in range(self._largest_batch, len(images), self._largest_batch):
                 rest = images[first : first + self._largest_batch]
-                more, _ = self._scores(_Item(deadline, len(rest), rest), (model, answered), stages)
+                item = _Item(deadline, len(rest), rest, request_id=stages.request_id)
+                more, _ = self._scores(item, (model, answered), stages)
                 scores = np.concatenate([scores, more])
         classes = self._catalogue.classes_of(model, answered, deadline)
         if scores.shape[1] != len(classes.labels):
@@ -140,11 +142,11 @@ class Batcher:
             raise InvalidResponse(f"model {model} answered {scores.shape[1]} scores for {len(classes.labels)} classes")
         return scores, classes, answered
 
-    def _first_item(self, images: "Tensor | Preparation", deadline: Deadline) -> _Item:
+    def _first_item(self, images: "Tensor | Preparation", deadline: Deadline, request_id: str) -> _Item:
         if callable(images):
-            return _Item(deadline, 1, None, images)
+            return _Item(deadline, 1, None, images, request_id)
         first = images[: self._largest_batch]
-        return _Item(deadline, len(first), first)
+        return _Item(deadline, len(first), first, request_id=request_id)
 
     def _scores(self, item: _Item, key: _Key, stages: Stages) -> _Scores:
         stages.enter("queue")
@@ -158,7 +160,7 @@ class Batcher:
                 self._lead(item, line, key)
             if item.must_go_alone:
                 item.enter("predict")
-                item.outcome = self._catalogue.scores(_tensors_of(item), *key, item.deadline)
+                item.outcome = self._catalogue.scores(_tensors_of(item), *key, item.deadline, (item.request_id,))
                 item.enter("queue")
         for stage, at in item.stages:
             stages.enter(stage, at)
@@ -255,7 +257,7 @@ class Batcher:
 
     def _call(self, group: Sequence[_Item], key: _Key) -> _Scores:
         tensors = _tensors_of(group[0]) if len(group) == 1 else np.concatenate([_tensors_of(one) for one in group])
-        return self._catalogue.scores(tensors, *key, group[0].deadline)
+        return self._catalogue.scores(tensors, *key, group[0].deadline, [one.request_id for one in group])
 
     def _settle(self, item: _Item, group: list[_Item], outcome: "_Scores | Exception | None", line: _Line, key: _Key) -> None:
         """Gives all in the group the outcome, and the first who waits the lead; returns with the baton."""

@@ -102,10 +102,14 @@ def _forget_the_dead(folder: Path) -> None:
 
 
 class Stages:
-    """Where a request's time goes. It is always in one stage, the first being `decode`, so they add up to the whole."""
+    """Where a request's time goes. It is always in one stage, the first being `decode`, so they add up to the whole.
 
-    def __init__(self, started: float) -> None:
+    `request_id` is the name under which logs know the request; empty where it has none.
+    """
+
+    def __init__(self, started: float, request_id: str = "") -> None:
         self.started = started
+        self.request_id = request_id
         self.seconds: dict[str, float] = {}
         self._stage = "decode"
         self._since = started

@@ -33,7 +33,7 @@ def observe(app: Flask, metrics: Metrics, is_draining: Callable[[], bool]) -> No
     def begin() -> None:
         asked, kept = request_ctx.request, app_ctx.g
         kept.id = request_id(asked.environ)
-        kept.stages = Stages(asked.environ[STARTED])
+        kept.stages = Stages(asked.environ[STARTED], kept.id)
         kept.log_fields = {}
         metrics.in_flight.inc()
         if asked.routing_exception is None:

@@ -59,10 +59,11 @@ def tiny_card(name: str, version: int) -> str:
 
 @dataclass(frozen=True)
 class Call:
-    """A call that the server got: `method` without its service, and the message."""
+    """A call that the server got: `method` without its service, the message, and `x-request-id` of its metadata."""
 
     method: str
     request: Any
+    request_ids: str = ""
 
 
 @dataclass(frozen=True)
@@ -230,7 +231,8 @@ class FakeModelServer:
             request = request_type.FromString(data)
         except DecodeError:
             raise _Refused(grpc.StatusCode.INTERNAL, "") from None
-        self.calls.append(Call(path.rpartition("/")[2], request))
+        metadata = {str(key): str(value) for key, value in context.invocation_metadata()}
+        self.calls.append(Call(path.rpartition("/")[2], request, metadata.get("x-request-id", "")))
         if self._delay_seconds:
             self._stopping.wait(self._delay_seconds)
         self._raise_fault()

@@ -3,7 +3,7 @@
 import copy
 import ipaddress
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -20,6 +20,9 @@ from tfserving.errors import InvalidResponse, from_rpc_error
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
 METADATA = "/tensorflow.serving.PredictionService/GetModelMetadata"
 STATUS = "/tensorflow.serving.ModelService/GetModelStatus"
+REQUEST_ID = "x-request-id"
+
+_MOST_METADATA = 4_000  # characters; gRPC refuses more than 8 KiB of all metadata
 
 _SERVICE_CONFIG: dict[str, Any] = {
     # A server whose calls fail, or hang, gets none for a while; one of several only, and never more than half of them. Calls
@@ -136,8 +139,11 @@ class ModelClient:
         signature: str,
         version: int | str | None = None,
         timeout_seconds: float = 5.0,
+        request_ids: Sequence[str] = (),
     ) -> Prediction:
         """The signature's outputs for the inputs; `version` is a number, a label, or None for the newest.
+
+        The ids of the requests that ask go along as metadata, `x-request-id`, with commas between; of very many the first.
 
         Raises:
             ServingError: one of its kinds, see tfserving.errors.
@@ -146,7 +152,7 @@ class ModelClient:
         request = wire_pb2.PredictRequest(model_spec=spec)
         for name, array in inputs.items():
             request.inputs[name].CopyFrom(tensors.from_array(array))
-        response = _call(self._predict, request, timeout_seconds)
+        response = _call(self._predict, request, timeout_seconds, _metadata(request_ids))
         outputs = {name: tensors.to_array(tensor) for name, tensor in response.outputs.items()}
         return Prediction(outputs, response.model_spec.version.value)
 
@@ -225,9 +231,18 @@ def _decoder(response: type[Message]) -> Callable[[bytes], Message | None]:
     return decode
 
 
-def _call(method: Callable[..., Any], request: Any, timeout_seconds: float) -> Any:
+def _metadata(request_ids: Sequence[str]) -> tuple[tuple[str, str], ...] | None:
+    ids = ",".join(filter(None, request_ids))
+    if len(ids) > _MOST_METADATA:
+        ids = ids[: ids.rfind(",", 0, _MOST_METADATA)]
+    return ((REQUEST_ID, ids),) if ids else None
+
+
+def _call(
+    method: Callable[..., Any], request: Any, timeout_seconds: float, metadata: tuple[tuple[str, str], ...] | None = None
+) -> Any:
     try:
-        response = method(request, timeout=timeout_seconds)
+        response = method(request, timeout=timeout_seconds, metadata=metadata)
     except grpc.RpcError as error:
         spec = request.model_spec
         version: int | str | None = spec.version_label or (spec.version.value if spec.HasField("version") else None)

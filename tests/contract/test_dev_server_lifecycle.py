@@ -452,9 +452,12 @@ def test_help_says_that_it_is_for_development() -> None:
     assert " grpc" not in done.stderr
 
 
-def test_the_log_says_first_that_it_is_for_development_and_nothing_of_tensorflow(shared_server: DevServer) -> None:
+def test_the_log_says_first_that_it_is_for_development_and_little_of_tensorflow(shared_server: DevServer) -> None:
+    """TensorFlow says that oneDNN is on, twice, before it reads how much it may say."""
     assert shared_server.address
     lines = shared_server.log.splitlines()
+    others = [line for line in lines if " model server " not in line]
 
     assert "development" in lines[0]
-    assert [line for line in lines if " model server " not in line] == []
+    assert len(others) <= 4
+    assert all("absl::InitializeLog" in line or "oneDNN custom operations are on" in line for line in others)

@@ -13,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,14 +22,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from handwriting import contract
 from handwriting.image import to_base64
 from hcr import examples_folder
 from tests.e2e.conftest import ROOT, House, children_of, free_port, is_running, start, stop, wait_until_ready
 from tests.unit.handwriting.test_image import png_of_size
+from tfserving.client import ModelClient
+from tfserving.errors import ServerFault
 from tfserving.repository import Repository
 
 EXAMPLES = examples_folder()
 IMAGES_COMPARED = 1000
+IMAGES_IN_COMPANY = 200
 
 
 def ask(url: str, file: bytes, content_type: str = "image/png", path: str = "/v1/predict") -> tuple[int, dict[str, Any], Any]:
@@ -83,6 +88,34 @@ def test_the_gateway_classifies_mnist_as_evaluate_did(house: House) -> None:
         same += sum(int(label) == index for label, index in zip(labels, expected[first : first + 250], strict=True))
 
     assert same >= 0.999 * IMAGES_COMPARED
+
+
+def test_an_image_gets_the_same_bytes_alone_and_in_company(house: House) -> None:
+    """A real network's arithmetic depends on how many images share a call, if they are sent as they come."""
+    (pictures,) = house.folder.glob(".hcr/pipeline/*/steps/*/prepare/*/test_images.npy")
+    files = [png(image) for image in np.load(pictures)[:IMAGES_IN_COMPANY]]
+
+    alone = [ask(house.url, file)[1]["probabilities"] for file in files]
+    with ThreadPoolExecutor(16) as pool:
+        crowded = [body["probabilities"] for _, body, _ in pool.map(lambda file: ask(house.url, file), files)]
+    body = json.dumps({"images": [to_base64(file) for file in files]}).encode()
+    together = [one["probabilities"] for one in ask(house.url, body, "application/json", "/v1/predict:batch")[1]["results"]]
+
+    assert len(alone) == len(set(map(str, alone))) == IMAGES_IN_COMPANY
+    assert crowded == alone
+    assert together == alone
+
+
+def test_a_tensor_of_the_wrong_rank_is_refused_and_ends_nothing(house: House) -> None:
+    """A convolution would abort the whole process."""
+    (port,) = re.findall(rb"--port=(\d+)", Path(f"/proc/{model_server_of(house)}/cmdline").read_bytes())
+    with ModelClient(f"127.0.0.1:{port.decode()}") as client:
+        for shape in ((28, 28), (1, 28, 28, 1), (1, 1, 28, 28, 1)):
+            with pytest.raises(ServerFault, match=f"must be 3-dimensional, but has {len(shape)} dimensions"):
+                client.predict("digits", {contract.IMAGES: np.zeros(shape, np.uint8)}, signature=contract.SIGNATURE)
+        scores = client.predict("digits", {contract.IMAGES: np.zeros((1, 28, 28), np.uint8)}, signature=contract.SIGNATURE)
+
+    assert scores.outputs[contract.SCORES].shape == (1, 10)
 
 
 def png(pixels: Any) -> bytes:

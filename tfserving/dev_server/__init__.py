@@ -22,7 +22,7 @@ What differs from TensorFlow Serving, on purpose:
 - The file of `--model_config_file` is applied when its text changes, and again until it succeeds; the real server applies
   it at each poll, and so takes back what HandleReloadConfigRequest brought.
 - Calls beyond `--grpc_max_threads` wait for a thread; the real server refuses them with RESOURCE_EXHAUSTED.
-- oneDNN is off unless TF_ENABLE_ONEDNN_OPTS=1: with it a tensor of the wrong rank can abort the process (TF 2.21), and
-  its results differ in the last digits.
+- A tensor of another rank than the signature's is refused where the graph has a convolution: with oneDNN, which is on as in
+  TensorFlow Serving, the convolution would abort the process (TF 2.21), as it aborts TensorFlow Serving.
 - SIGTERM and SIGINT let the calls that are under way finish, for up to two seconds.
 """

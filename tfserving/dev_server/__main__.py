@@ -27,7 +27,6 @@ def quieten_libraries() -> None:
     """Sets what gRPC and TensorFlow read when they are loaded; what the user set stays."""
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # see the package's docstring
 
 
 def run(flags: Flags) -> int:

@@ -4,6 +4,7 @@ Uses the graph's own restore and initialisation operations, as the C++ loader do
 registries are only complete after the import of all of TensorFlow.
 """
 
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,13 @@ def make_callable(session: Session, *, feed: list[str], fetch: list[str], target
     options = CallableOptions(feed=feed, fetch=fetch, target=target or [])
     options.run_options.inter_op_thread_pool = _CALLER_THREAD
     return session._make_callable_from_options(options)
+
+
+def has_convolutions(meta_graph: Any) -> bool:
+    """Whether the graph or one of its functions convolves."""
+    graph = meta_graph.graph_def
+    nodes = chain(graph.node, *(function.node_def for function in graph.library.function))
+    return any("Conv2D" in node.op for node in nodes)
 
 
 def from_tensorflow(error: OpError) -> Refused:

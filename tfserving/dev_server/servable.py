@@ -21,6 +21,7 @@ class Servable:
         """Loads it. Raises Refused."""
         self._session, meta_graph = savedmodel.open_session(path)
         self.signatures: dict[str, Any] = dict(meta_graph.signature_def)
+        self._has_convolutions = savedmodel.has_convolutions(meta_graph)
         self._callables: dict[tuple[str, ...], Callable[..., list[Any]]] = {}
 
     def predict(self, request: PredictRequest) -> PredictResponse:
@@ -32,6 +33,8 @@ class Servable:
         key = request.model_spec.signature_name or DEFAULT_SIGNATURE
         signature = self._signature(key)
         inputs = _inputs(signature, request)
+        if self._has_convolutions:
+            _check_ranks(signature, inputs)
         outputs = _outputs(signature, request.output_filter)
         try:
             arrays = self._callable(key, outputs)(*inputs)
@@ -104,6 +107,14 @@ def _check_type(position: int, info: Any, tensor: Any) -> None:
     if tensor.dtype != info.dtype:
         expected, given = tensors.type_name(info.dtype), tensors.type_name(tensor.dtype)
         raise Refused(StatusCode.INVALID_ARGUMENT, f"Expects arg[{position}] to be {expected} but {given} is provided")
+
+
+def _check_ranks(signature: Any, inputs: list[Any]) -> None:
+    for alias, array in zip(sorted(signature.inputs), inputs, strict=True):
+        shape = signature.inputs[alias].tensor_shape
+        if not shape.unknown_rank and array.ndim != len(shape.dim):
+            text = f"input {alias} must be {len(shape.dim)}-dimensional, but has {array.ndim} dimensions"
+            raise Refused(StatusCode.INVALID_ARGUMENT, text)
 
 
 def _outputs(signature: Any, wanted: Iterable[str]) -> tuple[str, ...]:

@@ -135,6 +135,11 @@ def refusing(code: StatusCode, text: str) -> Handler:
     return grpc.unary_unary_rpc_method_handler(answer)
 
 
+def _request_ids(context: grpc.ServicerContext) -> str:
+    """Of those who ask, as the gateway hands them on."""
+    return next((str(value) for key, value in context.invocation_metadata() if key == "x-request-id"), "an unnamed request")
+
+
 def _require_spec(request: Any) -> None:
     if not request.HasField("model_spec"):
         raise Refused(StatusCode.INVALID_ARGUMENT, "Missing ModelSpec")
@@ -151,7 +156,7 @@ def _unary(request_type: Any, answer: Callable[[Any], Any]) -> Handler:
         except Refused as error:
             code, text = error.code, error.message
         except Exception as error:
-            log.exception("a call failed for a reason that nobody foresaw")
+            log.exception("a call failed for a reason that nobody foresaw; for %s", _request_ids(context))
             code, text = StatusCode.INTERNAL, f"{type(error).__name__}: {error}"
         context.abort(code, text)
         raise AssertionError("abort raises")

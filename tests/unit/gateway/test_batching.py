@@ -3,7 +3,7 @@
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from time import monotonic
@@ -31,6 +31,7 @@ class Call:
     images: list[int]
     version: int | str | None
     seconds: float
+    request_ids: list[str]
     ended: threading.Event = field(default_factory=threading.Event)
     error: ServingError | None = None
 
@@ -48,9 +49,14 @@ class HeldCatalogue(Catalogue):
         self.bad_image: int | None = None
 
     def scores(
-        self, tensors: NDArray[np.uint8], model: str, version: int | str | None, deadline: Deadline
+        self,
+        tensors: NDArray[np.uint8],
+        model: str,
+        version: int | str | None,
+        deadline: Deadline,
+        request_ids: Sequence[str] = (),
     ) -> tuple[NDArray[np.float32], int]:
-        call = Call(tensors[:, 0, 0].tolist(), version, deadline.remaining())
+        call = Call(tensors[:, 0, 0].tolist(), version, deadline.remaining(), list(request_ids))
         self.calls.append(call)
         if not self.is_open and not call.ended.wait(call.seconds):
             raise DeadlineExceeded("too late")
@@ -76,12 +82,13 @@ class Crowd:
     batcher: Batcher
     pool: ThreadPoolExecutor
 
-    def ask(self, *images: int, version: int | None = None, seconds: float = 20.0) -> "Future[Any]":
+    def ask(self, *images: int, version: int | None = None, seconds: float = 20.0, request_id: str = "") -> "Future[Any]":
         tensors = np.zeros((len(images), 28, 28), np.uint8)
         tensors[:, 0, 0] = images
 
         def run() -> list[int]:
-            scores, _, answered = self.batcher.scores_by_class(tensors, "m", version, Deadline(seconds), Stages(monotonic()))
+            stages = Stages(monotonic(), request_id)
+            scores, _, answered = self.batcher.scores_by_class(tensors, "m", version, Deadline(seconds), stages)
             assert answered == 7
             return (scores[:, 0] * 255).round().astype(int).tolist()
 
@@ -148,6 +155,19 @@ def test_a_lone_request_calls_at_once(crowd: Crowd) -> None:
 
     assert crowd.ask(3).result(10) == [3]
     assert [call.images for call in crowd.catalogue.calls] == [[3]]
+
+
+def test_a_call_names_the_requests_that_ask(crowd: Crowd) -> None:
+    futures = [crowd.ask(1, request_id="one")]
+    until(lambda: crowd.present == 1)
+    for image, name in ((2, "two"), (3, "three")):
+        futures.append(crowd.ask(image, request_id=name))
+        until(lambda image=image: crowd.present == image)
+    crowd.catalogue.is_open = True
+    crowd.catalogue.calls[0].finish()
+
+    assert [future.result(10) for future in futures] == [[1], [2], [3]]
+    assert [call.request_ids for call in crowd.catalogue.calls] == [["one"], ["two", "three"]]
 
 
 def test_those_that_come_during_a_call_leave_together_in_their_order(crowd: Crowd) -> None:

@@ -46,6 +46,16 @@ def test_a_prediction_tells_which_version_made_it(client: ModelClient, asked: in
     assert prediction.outputs[SCORES].shape == (2, 10)
 
 
+def test_the_requests_that_ask_are_named(server: FakeModelServer, client: ModelClient) -> None:
+    client.predict("digits", {IMAGES: BLANK}, signature=SIGNATURE, request_ids=["one", "", "two"])
+    client.predict("digits", {IMAGES: BLANK}, signature=SIGNATURE, request_ids=[""])
+    client.predict("digits", {IMAGES: BLANK}, signature=SIGNATURE, request_ids=[f"{number:0128}" for number in range(64)])
+
+    few, none, many = (call.request_ids for call in server.calls[-3:])
+    assert (few, none) == ("one,two", "")
+    assert many == ",".join(f"{number:0128}" for number in range(31))  # more would be more than gRPC takes
+
+
 def test_strings_come_as_bytes(client: ModelClient) -> None:
     index = np.arange(10, dtype=np.int32)
 
