@@ -171,26 +171,38 @@ def _ink(ink: Pixels) -> Tensor:
         NoInk: the contrast is too small, or what stands out covers the paper.
     """
     threshold, mask = cv2.threshold(ink, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
-    ranks = cv2.calcHist([ink], [0], None, [256], [0, 256]).cumsum(dtype=np.int64)
+    ranks = _ranks(ink)
     outside = int(ranks[int(threshold)])
     inside = ink.size - outside
     if inside > _MOST_INK * ink.size:
         raise _TooMuchInk("nothing on the image stands out from its background as ink does")
     if not inside:
         raise NoInk("nothing on the image stands out from its background as ink does")
-    noise = 1.5 * _value_at(ranks, 0.75 * (outside - 1)) if outside else 0.0
-    level = _value_at(ranks, outside + 0.75 * (inside - 1))
+    typical, level = _values_at(ranks, 0.75 * max(outside - 1, 0), outside + 0.75 * (inside - 1))
+    noise = 1.5 * typical if outside else 0.0
     if level - noise < _LEAST_CONTRAST:
         raise NoInk(f"the darkest and the brightest of the image differ by {level:.0f} of 255 grey levels: it is blank")
-    scaled = cv2.LUT(ink, np.rint(((_GREYS - noise) * (255 / (level - noise))).clip(0, 255)).astype(np.uint8))
-    return np.asarray(cv2.bitwise_and(scaled, cv2.dilate(mask, _NEAR)), np.uint8)
+    return np.asarray(cv2.bitwise_and(cv2.LUT(ink, _stretching(noise, level)), cv2.dilate(mask, _NEAR)), np.uint8)
 
 
-def _value_at(ranks: NDArray[np.int64], place: float) -> float:
-    """The value at a place among all in their order, between two of them in proportion; `ranks` counts up to each value."""
-    lower = int(place)
-    low, high = np.searchsorted(ranks, (lower, lower + 1), side="right").tolist()
-    return float(low + (high - low) * (place - lower))
+def _ranks(pixels: Pixels) -> NDArray[np.int64]:
+    """How many pixels have each value or a lower one: int64 (256,). For few pixels NumPy is faster, for many OpenCV."""
+    if pixels.size < 4096:
+        return np.bincount(pixels.ravel(), minlength=256).cumsum(dtype=np.int64)
+    return np.asarray(cv2.calcHist([pixels], [0], None, [256], [0, 256]).cumsum(dtype=np.int64))
+
+
+def _values_at(ranks: NDArray[np.int64], first: float, second: float) -> tuple[float, float]:
+    """The values at two places among all in their order, between two values in proportion; `ranks` counts up to each value."""
+    one, other = int(first), int(second)
+    a, b, c, d = ranks.searchsorted((one, one + 1, other, other + 1), side="right").tolist()
+    return a + (b - a) * (first - one), c + (d - c) * (second - other)
+
+
+@lru_cache(maxsize=1024)
+def _stretching(noise: float, level: float) -> Tensor:
+    """A table, uint8 (256,): 0 for what is noise, 255 for the level and more, in proportion between them."""
+    return np.asarray(np.rint(((_GREYS - noise) * (255 / (level - noise))).clip(0, 255)), np.uint8)
 
 
 def _background(small: Pixels, extent: int) -> Pixels:
