@@ -4,6 +4,7 @@ import json
 import re
 import socket
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -162,6 +163,46 @@ def test_versions_are_released_where_the_volume_is(namespace: Namespace) -> None
     done = [json.loads(line) for line in hcr("history", "digits", "--json").splitlines()]
     assert [entry["action"] for entry in done][-2:] == ["promote", "rollback"]
     assert done[-1]["who"] == audit.actor()
+
+
+RELEASER = """
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: releaser}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: releaser}
+rules:
+  - {apiGroups: [batch], resources: [cronjobs], verbs: [list]}
+  - {apiGroups: [batch], resources: [jobs], verbs: [create]}
+  - {apiGroups: [""], resources: [pods], verbs: [get, list]}
+  - {apiGroups: [""], resources: [pods/log], verbs: [get]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: releaser}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: releaser}
+subjects: [{kind: ServiceAccount, name: releaser}]
+"""
+
+
+def test_releases_need_the_rights_that_the_docs_name_and_no_more(namespace: Namespace, tmp_path: Path) -> None:
+    namespace.kubectl("apply", "-f", "-", given=RELEASER)
+    models = [HCR, "--kube", NAMESPACE, "models"]
+
+    assert "stable" in sh("env", f"KUBECONFIG={as_account(namespace, 'releaser', tmp_path)}", *models, timeout=200)
+    with pytest.raises(AssertionError, match=r"kubectl get: .*[Ff]orbidden"):
+        sh("env", f"KUBECONFIG={as_account(namespace, 'default', tmp_path)}", *models)
+
+
+def as_account(namespace: Namespace, account: str, folder: Path) -> Path:
+    """A kubeconfig with which kubectl is that service account."""
+    config = json.loads(sh("kubectl", "config", "view", "--raw", "--minify", "-o", "json"))
+    config["users"][0]["user"] = {"token": namespace.kubectl("create", "token", account).strip()}
+    path = folder / account
+    path.write_text(json.dumps(config))
+    return path
 
 
 def test_the_pipeline_s_steps_run_as_kubeflow_s_launcher_starts_them_and_one_that_is_evicted_goes_on(
