@@ -18,7 +18,7 @@ elif [ -x "$shared/up" ] && [ "$(id -u)" = 0 ]; then
         "$shared/load-image" "$archive" >/dev/null
         rm "$archive"
     }
-    exec 9>/run/lock/handwriting-cluster # a machine has one such cluster: a second run waits, and does not end the first one's
+    exec 9<"$shared" # a machine has one such cluster: a second run waits, and does not end the first one's
     flock --nonblock 9 || { echo "another run has the cluster: waiting for its end" >&2; flock 9; }
     "$shared/build"
     trap '"$shared/down" --docker' EXIT # whatever happens from here on
