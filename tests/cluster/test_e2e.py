@@ -87,9 +87,9 @@ def test_a_prometheus_scrapes_every_pod_and_takes_the_rules(namespace: Namespace
     eventually(targets_up, 60, "all three targets to be up")
     rules = [rule for group in ask("rules")["groups"] for rule in group["rules"]]
     written = yaml.safe_load((CHART / "files" / "rules" / "handwriting.yaml").read_text())["groups"]
-    assert [rule["name"] for rule in rules] == [
+    assert sorted(rule["name"] for rule in rules) == sorted(
         rule.get("alert") or rule["record"] for group in written for rule in group["rules"]
-    ]
+    )
     eventually(
         lambda: all(rule["health"] == "ok" for group in ask("rules")["groups"] for rule in group["rules"]), 60, "every rule"
     )
