@@ -18,12 +18,14 @@ elif [ -x "$shared/up" ] && [ "$(id -u)" = 0 ]; then
         "$shared/load-image" "$archive" >/dev/null
         rm "$archive"
     }
+    exec 9<"$shared" # a machine has one such cluster: a second run waits, and does not end the first one's
+    flock --nonblock 9 || { echo "another run has the cluster: waiting for its end" >&2; flock 9; }
     "$shared/build"
     trap '"$shared/down" --docker' EXIT # whatever happens from here on
     trap 'exit 130' INT TERM
-    environment=$("$shared/up")
+    environment=$("$shared/up" 9>&-) # its daemons and dockerd, which go on, do not keep the lock
     eval "$environment"
-    "$shared/base-image"
+    "$shared/base-image" 9>&-
 else
     echo "left out: no cluster. Set KUBECONFIG, or run as root where ../shared/cluster is" >&2
     exit 3

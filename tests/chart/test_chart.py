@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -195,16 +196,71 @@ def test_helm_test_asks_as_the_gateway_wants_to_be_asked(
     assert says in done.stdout
 
 
+def test_the_notes_ask_until_the_gateway_is_ready(helm: str, tmp_path: Path) -> None:
+    command = next(line for line in notes(helm, tmp_path).splitlines() if "curl" in line)
+    assert "X-API-Key" not in command
+    with _answering("", unready=2) as url:
+        done = subprocess.run(
+            ["bash", "-c", command.replace("http://127.0.0.1:8080", url)], cwd=ROOT, capture_output=True, text=True, timeout=60
+        )
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"prediction": "7"}
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ("gateway.keys.generate=true", "KEY=$(kubectl -n test get secret handwriting-keys"),
+        ("gateway.keys.existingSecret=mine", "in the Secret mine"),
+    ],
+)
+def test_the_notes_say_which_key_to_ask_with(helm: str, tmp_path: Path, values: str, says: str) -> None:
+    text = notes(helm, tmp_path, "--set", values)
+
+    assert says in text
+    assert '-H "X-API-Key: $KEY"' in text
+
+
+def notes(helm: str, folder: Path, *arguments: str) -> str:
+    """NOTES.txt as helm install prints it. Without a cluster helm makes only manifests, so they become one."""
+    chart = folder / "chart"
+    shutil.copytree(CHART, chart)
+    text = (chart / "templates" / "NOTES.txt").read_text()
+    (chart / "templates" / "notes.yaml").write_text(
+        f'{{{{- define "notes" }}}}{text}{{{{ end }}}}\nnotes: {{{{ include "notes" . | toJson }}}}\n'
+    )
+    command = [
+        helm,
+        "template",
+        "handwriting",
+        str(chart),
+        "-n",
+        "test",
+        "--kube-version",
+        "1.31.0",
+        "-s",
+        "templates/notes.yaml",
+    ]
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return str(yaml.safe_load(done.stdout)["notes"])
+
+
 @contextmanager
-def _answering(key: str) -> Iterator[str]:
-    """The URL of a server that answers 7 to who has the key, and 401 to others."""
+def _answering(key: str, unready: int = 0) -> Iterator[str]:
+    """The URL of a server that answers 7 to who has the key, and 401 to others; 503 so many times before."""
+    left = iter(range(unready))
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
-            is_let_in = self.path == "/v1/predict" and self.headers["X-API-Key"] == key
+            is_let_in = self.path == "/v1/predict" and self.headers.get("X-API-Key", "") == key
             body = json.dumps({"prediction": "7"} if is_let_in else {"code": "unauthorized"}).encode()
-            self.send_response(200 if is_let_in else 401)
+            is_ready = next(left, None) is None
+            self.send_response((200 if is_let_in else 401) if is_ready else 503)
+            if not is_ready:
+                self.send_header("Retry-After", "1")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

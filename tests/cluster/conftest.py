@@ -123,6 +123,24 @@ class Namespace:
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels or {}}, "spec": spec}
         self.kubectl("apply", "-f", "-", given=json.dumps(pod))
 
+    def log(self, pod: str) -> str:
+        """What the pod has written so far; empty while it has not started."""
+        done = subprocess.run(["kubectl", "-n", self.name, "logs", pod], capture_output=True, text=True, timeout=60)
+        return done.stdout if done.returncode == 0 else ""
+
+    def evict(self, pod: str) -> None:
+        """Has the API evict a running pod, as a drain of its node does, and waits until it is gone."""
+        assert self._phase(pod) == "Running"
+        eviction = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": pod, "namespace": self.name},
+            "deleteOptions": {"gracePeriodSeconds": 1},
+        }
+        path = f"/api/v1/namespaces/{self.name}/pods/{pod}/eviction"
+        self.kubectl("create", "--raw", path, "-f", "-", given=json.dumps(eviction))
+        self.kubectl("wait", "--for=delete", f"pod/{pod}", "--timeout=60s")
+
     def _phase(self, name: str) -> str:
         return str(self.get("pod", name)["status"].get("phase"))
 

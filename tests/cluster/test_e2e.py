@@ -1,7 +1,10 @@
 """The chart on a real cluster, from an empty namespace to its uninstallation. The tests build on each other, in this order."""
 
 import json
+import re
+import socket
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,12 +31,22 @@ def stop_at_the_first_failure(request: pytest.FixtureRequest) -> None:
 def test_an_install_returns_when_the_first_model_answers(namespace: Namespace) -> None:
     said = namespace.helm("install", "handwriting", str(CHART), "-f", str(VALUES), "--wait", "--timeout", "10m")
 
-    assert "port-forward service/handwriting" in said
+    assert answer_of_the_notes(said)["prediction"] == "7"
     assert len(namespace.pods("gateway")) == 2
     (job,) = namespace.get("jobs", "-l", "app.kubernetes.io/component=bootstrap")["items"]
     log = namespace.kubectl("logs", f"job/{job['metadata']['name']}")
     assert "published as digits version 1" in log
     assert "epoch 2/2" in log
+
+
+def answer_of_the_notes(said: str) -> Any:
+    """What comes of the commands that helm's notes give, on a port of this machine that is free."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    commands = [line.strip() for line in said.splitlines() if line.startswith(("  kubectl", "  curl")) and "8080" in line]
+    script = "\n".join(["trap 'kill $(jobs -p)' EXIT", *commands]).replace("8080", port)
+    return json.loads(re.findall(r"\{.*\}", sh("bash", "-c", f"cd {ROOT}\n{script}"))[0])
 
 
 def test_helm_s_tests_pass(namespace: Namespace) -> None:
@@ -73,7 +86,10 @@ def test_a_prometheus_scrapes_every_pod_and_takes_the_rules(namespace: Namespace
 
     eventually(targets_up, 60, "all three targets to be up")
     rules = [rule for group in ask("rules")["groups"] for rule in group["rules"]]
-    assert len(rules) == 15
+    written = yaml.safe_load((CHART / "files" / "rules" / "handwriting.yaml").read_text())["groups"]
+    assert sorted(rule["name"] for rule in rules) == sorted(
+        rule.get("alert") or rule["record"] for group in written for rule in group["rules"]
+    )
     eventually(
         lambda: all(rule["health"] == "ok" for group in ask("rules")["groups"] for rule in group["rules"]), 60, "every rule"
     )
@@ -149,7 +165,49 @@ def test_versions_are_released_where_the_volume_is(namespace: Namespace) -> None
     assert done[-1]["who"] == audit.actor()
 
 
-def test_the_pipeline_s_steps_run_as_kubeflow_s_launcher_starts_them(namespace: Namespace) -> None:
+RELEASER = """
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: releaser}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: releaser}
+rules:
+  - {apiGroups: [batch], resources: [cronjobs], verbs: [list]}
+  - {apiGroups: [batch], resources: [jobs], verbs: [create]}
+  - {apiGroups: [""], resources: [pods], verbs: [get, list]}
+  - {apiGroups: [""], resources: [pods/log], verbs: [get]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: releaser}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: releaser}
+subjects: [{kind: ServiceAccount, name: releaser}]
+"""
+
+
+def test_releases_need_the_rights_that_the_docs_name_and_no_more(namespace: Namespace, tmp_path: Path) -> None:
+    namespace.kubectl("apply", "-f", "-", given=RELEASER)
+    models = [HCR, "--kube", NAMESPACE, "models"]
+
+    assert "stable" in sh("env", f"KUBECONFIG={as_account(namespace, 'releaser', tmp_path)}", *models, timeout=200)
+    with pytest.raises(AssertionError, match=r"kubectl get: .*[Ff]orbidden"):
+        sh("env", f"KUBECONFIG={as_account(namespace, 'default', tmp_path)}", *models)
+
+
+def as_account(namespace: Namespace, account: str, folder: Path) -> Path:
+    """A kubeconfig with which kubectl is that service account."""
+    config = json.loads(sh("kubectl", "config", "view", "--raw", "--minify", "-o", "json"))
+    config["users"][0]["user"] = {"token": namespace.kubectl("create", "token", account).strip()}
+    path = folder / account
+    path.write_text(json.dumps(config))
+    return path
+
+
+def test_the_pipeline_s_steps_run_as_kubeflow_s_launcher_starts_them_and_one_that_is_evicted_goes_on(
+    namespace: Namespace,
+) -> None:
     recipe = (ROOT / "tests" / "cluster" / "small.toml").read_text()
     parameters = {
         "recipe": recipe,
@@ -161,9 +219,19 @@ def test_the_pipeline_s_steps_run_as_kubeflow_s_launcher_starts_them(namespace: 
     }
     labels = {"handwriting/repository": "handwriting-repository"}
 
-    for step in ("prepare", "train", "evaluate", "validate", "publish"):
-        namespace.run(f"step-{step}", "pipelines", *launcher.command(step, parameters), labels=labels, mounts=True)
+    def run(step: str) -> str:
+        return namespace.run(f"step-{step}", "pipelines", *launcher.command(step, parameters), labels=labels, mounts=True)
 
+    run("prepare")
+    namespace.start("step-train", "pipelines", *launcher.command("train", parameters), labels=labels, mounts=True)
+    eventually(lambda: "epoch 2/" in namespace.log("step-train"), 180, "two epochs of the training")
+    namespace.evict("step-train")
+    resumed = run("train")
+    for step in ("evaluate", "validate", "publish"):
+        run(step)
+
+    assert "going on after epoch" in resumed
+    assert "epoch 1/" not in resumed
     assert set(launcher.STEPS) == {"prepare", "train", "evaluate", "validate", "publish"}
     assert launcher.mounts_the_repository("publish")
     folder = launcher.ARTIFACTS

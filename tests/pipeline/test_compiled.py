@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+import pytest
 import yaml
+from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
+from kfp.kubernetes.kubernetes_executor_config_pb2 import KubernetesExecutorConfig
+from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec, PlatformSpec
 
 from pipelines.run import COMPILED, compile_pipeline
 
@@ -11,6 +15,21 @@ def test_the_committed_file_is_current(tmp_path: Path) -> None:
     compile_pipeline(tmp_path / "now.yaml")
 
     assert COMPILED.read_text() == (tmp_path / "now.yaml").read_text(), "run `make render`"
+
+
+def test_it_satisfies_the_schemas_of_kubeflow_which_would_see_a_mistake() -> None:
+    spec, platform = yaml.safe_load_all(COMPILED.read_text())
+    parsed = ParseDict(spec, PipelineSpec())
+
+    assert set(parsed.components) == {f"comp-{name}" for name in ("prepare", "train", "evaluate", "validate", "publish")}
+    assert MessageToDict(ParseDict(platform, PlatformSpec())) == platform
+    for config in platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values():
+        assert ParseDict(config, KubernetesExecutorConfig()).security_context.run_as_user == 10001
+    with pytest.raises(ParseError, match="pvcMounts"):
+        ParseDict({"pvcMounts": []}, KubernetesExecutorConfig())
+    spec["root"]["dags"] = {}
+    with pytest.raises(ParseError, match="dags"):
+        ParseDict(spec, PipelineSpec())
 
 
 def test_steps_that_look_into_the_repository_are_never_cached_and_the_others_are() -> None:
