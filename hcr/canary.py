@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import click
 
-from hcr.comparison import Comparison, Limits, Series, Unreadable, compare, scrape, since
+from hcr.comparison import Comparison, Limits, Series, Tally, Unreadable, compare
 from hcr.drawing import columns
 from hcr.release import wait_until_available, wait_until_labelled
 from tfserving.errors import RepositoryError
@@ -59,7 +59,7 @@ def release(repository: Repository, plan: Plan) -> bool:
         raise RepositoryError("neither a share of the requests nor of mirrored ones: nothing would tell how the version does")
     if stable == plan.version:
         raise RepositoryError(f"version {stable} of {plan.model} is stable already")
-    scrape(plan.metrics)
+    Tally(plan.metrics)
     try:
         with _interruptible():
             _make_canary(repository, plan)
@@ -128,14 +128,14 @@ def _watch(repository: Repository, plan: Plan, stable: int) -> tuple[Comparison,
         Interrupted: somebody wants an end.
     """
     time.sleep(min(_SETTLE_SECONDS, plan.seconds))
-    before, read_at = _first(plan), time.monotonic()
+    tally, read_at = _first(plan), time.monotonic()
     end = read_at + plan.seconds
     counted: Series = {}
     table = _Table()
     while True:
         time.sleep(max(0.0, min(plan.every_seconds, end - time.monotonic())))
         try:
-            counted, read_at = since(before, scrape(plan.metrics)), time.monotonic()
+            counted, read_at = tally.read(), time.monotonic()
         except Unreadable as error:
             if time.monotonic() - read_at > _PATIENCE_SECONDS:
                 return compare(counted, plan.model, plan.version, stable), [f"nobody can watch it: {error.message}"]
@@ -152,11 +152,11 @@ def _watch(repository: Repository, plan: Plan, stable: int) -> tuple[Comparison,
             return comparison, [missing] if missing else []
 
 
-def _first(plan: Plan) -> Series:
+def _first(plan: Plan) -> Tally:
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while True:
         try:
-            return scrape(plan.metrics)
+            return Tally(plan.metrics)
         except Unreadable:
             if time.monotonic() > deadline:
                 raise

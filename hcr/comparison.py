@@ -156,23 +156,54 @@ class Comparison:
         )
 
 
-def scrape(urls: Sequence[str], timeout_seconds: float = 5.0) -> Series:
-    """All that the gateways count, added up; HCR_KEY is the key, which needs the scope `operate`.
+class Tally:
+    """What the gateways count from now on, added up.
+
+    Each one's increase is taken by itself, from one reading to the next: one that begins anew counts from zero, and one that
+    is away takes nothing from the sum.
+    """
+
+    def __init__(self, urls: Sequence[str]) -> None:
+        """Raises Unreadable where one of them does not answer."""
+        self._last = {url: scrape(url) for url in urls}
+        self._total: Series = {}
+
+    def read(self) -> Series:
+        """What was counted until now, by those that answer.
+
+        Raises:
+            Unreadable: none does.
+        """
+        failures = []
+        for url, before in self._last.items():
+            try:
+                now = scrape(url)
+            except Unreadable as error:
+                failures.append(error)
+                continue
+            self._last[url] = now
+            for key, increase in since(before, now).items():
+                self._total[key] = self._total.get(key, 0.0) + increase
+        if len(failures) == len(self._last):
+            raise failures[0]
+        return dict(self._total)
+
+
+def scrape(url: str, timeout_seconds: float = 5.0) -> Series:
+    """All that a gateway counts; HCR_KEY is the key, which needs the scope `operate`.
 
     Raises:
-        Unreadable: one of them does not answer.
+        Unreadable: it does not answer.
     """
-    total: Series = {}
-    for url in urls:
-        for family in text_string_to_metric_families(_text(url, timeout_seconds)):
-            for sample in family.samples:
-                key = (sample.name, tuple(sorted(sample.labels.items())))
-                total[key] = total.get(key, 0.0) + sample.value
-    return total
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(_text(url, timeout_seconds))
+        for sample in family.samples
+    }
 
 
 def since(before: Series, now: Series) -> Series:
-    """What was counted between the two; of a counter that began anew, all that it says."""
+    """What one gateway counted between the two readings; of a counter that began anew, all that it says."""
     return {key: value - (before.get(key, 0.0) if value >= before.get(key, 0.0) else 0.0) for key, value in now.items()}
 
 

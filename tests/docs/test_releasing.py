@@ -8,7 +8,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from hcr import canary
+from hcr import canary, comparison
 from hcr.comparison import Series
 from hcr.main import cli
 from tfserving.repository import Repository
@@ -49,7 +49,7 @@ def test_the_steps_by_hand_lead_from_a_candidate_to_a_release_and_back(tmp_path:
         repository.publish("digits", source)
     monkeypatch.setenv("HCR_REPOSITORY", str(repository.root))
     readings = iter([_answers(0)])
-    monkeypatch.setattr(canary, "scrape", lambda _: next(readings, _answers(1000)))
+    monkeypatch.setattr(comparison, "scrape", lambda _: next(readings, _answers(1000)))
     monkeypatch.setattr(canary, "_SETTLE_SECONDS", 0.0)
     seen = []
 

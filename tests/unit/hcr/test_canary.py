@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from hcr import canary
+from hcr import canary, comparison
 from hcr.canary import Plan
 from hcr.comparison import Limits, Series, Unreadable
 from hcr.main import cli
@@ -48,7 +48,7 @@ def plan(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Plan]]:
 
         def make(counted: Series, **changed: object) -> Plan:
             answers = iter([{}, {}])
-            monkeypatch.setattr(canary, "scrape", lambda _: next(answers, counted))
+            monkeypatch.setattr(comparison, "scrape", lambda _: next(answers, counted))
             given = {"is_automatic": True, "seconds": 0.05, "timeout_seconds": 1.0, **changed}
             return Plan(
                 "digits", 2, Split(0.1, 0.0), limits=Limits(), metrics=("url",), model_server=server.address, **given  # type: ignore[arg-type]
@@ -112,7 +112,7 @@ def test_without_metrics_nothing_is_changed(
     def unreadable(_: object) -> Series:
         raise Unreadable("no metrics at url")
 
-    monkeypatch.setattr(canary, "scrape", unreadable)
+    monkeypatch.setattr(comparison, "scrape", unreadable)
     with pytest.raises(Unreadable):
         canary.release(repo, asked)
 
@@ -165,7 +165,7 @@ def test_metrics_that_are_gone_once_the_canary_is_made_take_it_back(
             return counted
         raise Unreadable("no metrics at url: gone")
 
-    monkeypatch.setattr(canary, "scrape", scrape)
+    monkeypatch.setattr(comparison, "scrape", scrape)
     monkeypatch.setattr(canary, "_PATIENCE_SECONDS", 0.0)
 
     with pytest.raises(Unreadable, match="gone"):

@@ -9,7 +9,8 @@ from threading import Thread
 import pytest
 
 from gateway.metrics import Metrics
-from hcr.comparison import Comparison, Limits, Side, Unreadable, compare, scrape, since
+from hcr import comparison
+from hcr.comparison import Comparison, Limits, Series, Side, Tally, Unreadable, compare, scrape, since
 
 LIMITS = Limits()
 QUICK = {0.005: 900.0, 0.01: 990.0, 0.1: 1000.0, math.inf: 1000.0}
@@ -91,7 +92,7 @@ def gateway() -> Iterator[tuple[str, Metrics]]:
 def test_the_gateways_metrics_are_read_by_role_and_version_since_the_start(gateway: tuple[str, Metrics]) -> None:
     url, metrics = gateway
     metrics.answers.labels("digits", "2", "canary", "ok").inc(7)
-    before = scrape([url])
+    before = scrape(url)
     metrics.answers.labels("digits", "2", "canary", "ok").inc(30)
     metrics.answers.labels("digits", "", "canary", "error").inc(2)
     metrics.answers.labels("digits", "2", "shadow", "error").inc(1)
@@ -103,21 +104,60 @@ def test_the_gateways_metrics_are_read_by_role_and_version_since_the_start(gatew
     metrics.shadow.labels("digits", "2", "agrees").inc(4)
     metrics.shadow.labels("digits", "2", "differs").inc()
 
-    found = compare(since(before, scrape([url])), "digits", canary=2, stable=1)
+    found = compare(since(before, scrape(url)), "digits", canary=2, stable=1)
 
     assert (found.canary.answered, found.canary.failed, found.stable.answered) == (30, 3, 90)
     assert (found.agreement, found.compared, found.canary.rejected_rate) == (0.8, 5, 1.0)
     assert 0.0025 < found.canary.quantile(0.5) <= 0.005
 
 
-def test_several_gateways_are_added_up_and_a_restart_counts_from_zero(gateway: tuple[str, Metrics]) -> None:
-    url, metrics = gateway
-    metrics.answers.labels("digits", "2", "canary", "ok").inc(10)
-    twice = scrape([url, url])
-    key = next(key for key in twice if key[0] == "gateway_answers_total")
+ANSWERS = ("gateway_answers_total", (("outcome", "ok"),))
 
-    assert twice[key] == 20
-    assert since({key: 50.0}, {key: 20.0}) == {key: 20.0}
+
+@pytest.fixture
+def readings(monkeypatch: pytest.MonkeyPatch) -> dict[str, float | None]:
+    """What each gateway's counter says when it is read; None where the gateway does not answer."""
+    told: dict[str, float | None] = {}
+
+    def scrape(url: str) -> Series:
+        value = told[url]
+        if value is None:
+            raise Unreadable(f"no metrics at {url}")
+        return {ANSWERS: value}
+
+    monkeypatch.setattr(comparison, "scrape", scrape)
+    return told
+
+
+def test_one_of_several_gateways_that_begins_anew_takes_nothing_from_the_others(readings: dict[str, float | None]) -> None:
+    readings.update(one=1000, other=500)
+    tally = Tally(["one", "other"])
+
+    readings.update(one=1010, other=520)
+    assert tally.read() == {ANSWERS: 30}
+    readings.update(one=7, other=530)  # the one was restarted: of its first 10 nothing is lost, and its 7 are new
+    assert tally.read() == {ANSWERS: 47}
+    assert tally.read() == {ANSWERS: 47}
+
+
+def test_a_gateway_that_is_away_is_caught_up_with(readings: dict[str, float | None]) -> None:
+    readings.update(one=0, other=0)
+    tally = Tally(["one", "other"])
+
+    readings.update(one=None, other=20)
+    assert tally.read() == {ANSWERS: 20}
+    readings.update(one=50, other=20)
+    assert tally.read() == {ANSWERS: 70}
+    readings.update(one=None, other=None)
+    with pytest.raises(Unreadable, match="no metrics at one"):
+        tally.read()
+
+
+def test_each_gateway_must_answer_at_first(readings: dict[str, float | None]) -> None:
+    readings.update(one=0, other=None)
+
+    with pytest.raises(Unreadable, match="no metrics at other"):
+        Tally(["one", "other"])
 
 
 def test_a_canary_that_is_only_shown_images_needs_no_answers_of_its_own() -> None:
@@ -128,4 +168,4 @@ def test_a_canary_that_is_only_shown_images_needs_no_answers_of_its_own() -> Non
 
 def test_a_gateway_that_does_not_answer_is_told() -> None:
     with pytest.raises(Unreadable, match=r"no metrics at http://127\.0\.0\.1:1/metrics"):
-        scrape(["http://127.0.0.1:1/metrics"])
+        scrape("http://127.0.0.1:1/metrics")
