@@ -31,7 +31,7 @@ CONTENT_SECURITY_POLICY = "; ".join(
 )
 """Of a page: its own scripts, styles and images, images that it made itself, and requests to where it came from."""
 _UNUSED_FEATURES = (
-    "accelerometer", "bluetooth", "camera", "display-capture", "geolocation", "gyroscope", "hid", "magnetometer", "microphone",
+    "accelerometer", "camera", "display-capture", "geolocation", "gyroscope", "hid", "magnetometer", "microphone",
     "midi", "payment", "publickey-credentials-get", "screen-wake-lock", "serial", "usb", "xr-spatial-tracking",
 )  # fmt: skip
 _OF_EVERY_ANSWER = [

@@ -37,6 +37,8 @@ _CHEAP_CUT = 1.4  # in stroke widths: a dearer seam must cost so much less than 
 _CLEAR_CUT = 0.8
 _NOTCH = 0.2  # how much narrower a notch is than what lies on both sides, in heights
 _SPECK = 0.1  # in heights
+_STROKE = 0.15  # in heights: no 1 counts as narrower, for its width is the pen's, which says nothing of what it is
+_THINNEST_STROKE = 0.6  # of the line's stroke width: what is thinner is no stroke of the same pen, but a printed bar, say
 _SHARED_FROM = 0.9  # stroke widths: along a dearer cut, two characters may share a stroke
 _SHARED_WIDTH = 1.6  # of it, in stroke widths
 _LATERAL_COST = 0.08  # of a seam's step aside, in pixels of ink
@@ -264,7 +266,7 @@ def _line(row: list[_Component], scale: tuple[float, float], shape: tuple[int, .
     for first in range(len(pieces)):
         for end in range(first + 1, min(first + _MOST_PIECES, len(pieces)) + 1):
             for shared in _sharings(pieces[first], pieces[end - 1]):
-                if found := _hypothesis(pieces, first, end, shared, (top, bottom, height), scale):
+                if found := _hypothesis(pieces, first, end, shared, (top, bottom, height), stroke, scale):
                     hypotheses.append(found)
     if not hypotheses:
         return None
@@ -437,6 +439,7 @@ def _hypothesis(
     end: int,
     shared: list[_Component],
     frame: tuple[float, float, float],
+    stroke: float,
     scale: tuple[float, float],
 ) -> Hypothesis | None:
     """The pieces as one character, None where they are too wide, too flat or too far apart for one."""
@@ -458,7 +461,9 @@ def _hypothesis(
     joined = [a.right_cut for a, b in pairwise(run) if a.component == b.component]
     cheapest = min((cut[0] for cut in joined), default=3)
     overlap = max(before.right - x if before else 0, right - after.x if after else 0, 0) / max(right - x, 1)
-    tallness, wideness = np.log((low - y) / height), np.log((right - x) / height)
+    is_stroke = ink.sum() >= _THINNEST_STROKE * stroke * 255 * len(ink)
+    width = max(right - x, _STROKE * height) if is_stroke else right - x
+    tallness, wideness = np.log((low - y) / height), np.log(width / height)
     geometry = np.array(
         [1, tallness, tallness**2, wideness, wideness**2, abs(y - top) / height, abs(low - bottom) / height,
          left_cut[0] + right_cut[0], left_cut[1] + right_cut[1], 3 - cheapest, any(not cut[1] for cut in joined),

@@ -9,6 +9,12 @@ function say(name, values = {}) {
   return texts[name].replace(/\{(\w+)\}/g, (_, place) => values[place]);
 }
 
+/** Says it to who uses a screen reader. */
+function announce(text) {
+  const region = element("announcer");
+  region.textContent = region.textContent === text ? `${text}\u00a0` : text; // the same text again is news too
+}
+
 /** A share as a percentage; never 100 % where it is less. */
 function percent(share) {
   const digits = { style: "percent", maximumFractionDigits: 1, roundingMode: "trunc" };
@@ -30,27 +36,27 @@ class Refusal extends Error {
 
   /** The reason in the page's language, where it has a text for it. */
   get words() {
-    return texts[this.code] ? say(this.code) : say("failed", { detail: this.message });
+    const code = this.status === 415 ? "unsupported_image" : this.code; // whether by its type or by what is in it
+    return texts[code] ? say(code) : say("failed", { detail: this.message });
   }
 }
 
 let key = "";
 let keyAsked = null;
 
-/** Asks the person for a key, once however many requests wait for it. */
+/** Asks the person for a key, once however many requests wait for it; whether there is one then. */
 function askForKey() {
   keyAsked ??= new Promise((resolve) => {
     const dialog = element("key");
     const field = element("key-text");
     element("key-wrong").textContent = key ? say("key_wrong") : "";
-    dialog.oncancel = (event) => event.preventDefault();
-    dialog.querySelector("form").onsubmit = (event) => {
-      event.preventDefault();
-      key = field.value.trim();
+    dialog.returnValue = "";
+    dialog.onclose = () => {
+      const isGiven = dialog.returnValue === "use"; // else Escape or the other button has closed it
+      if (isGiven) key = field.value.trim();
       field.value = "";
-      dialog.close();
       keyAsked = null;
-      resolve();
+      resolve(isGiven);
     };
     dialog.showModal();
     field.focus();
@@ -58,19 +64,34 @@ function askForKey() {
   return keyAsked;
 }
 
+const SILENCE = 40; // seconds without a sign of the server: more than any request may take it
+
 /** One request: status, Retry-After in seconds, and JSON; status 0 where nothing answers. */
 function send(method, path, body, type, { signal, onProgress }) {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(new DOMException("", "AbortError"));
     const request = new XMLHttpRequest();
     const stop = () => request.abort();
+    let watch;
+    let isLost = false;
+    const alive = () => {
+      clearTimeout(watch);
+      watch = setTimeout(() => {
+        isLost = true;
+        request.abort();
+      }, SILENCE * 1000);
+    };
     request.open(method, path);
     request.setRequestHeader("Accept", "application/json");
     if (type) request.setRequestHeader("Content-Type", type);
     if (key) request.setRequestHeader("Authorization", `Bearer ${key}`);
-    if (onProgress) request.upload.onprogress = (event) => onProgress(event.loaded / event.total);
-    request.onabort = () => reject(new DOMException("", "AbortError"));
+    request.upload.onprogress = (event) => {
+      alive();
+      onProgress?.(event.loaded / event.total);
+    };
+    request.onabort = () => isLost || reject(new DOMException("", "AbortError"));
     request.onloadend = () => {
+      clearTimeout(watch);
       signal?.removeEventListener("abort", stop);
       let answer = {};
       try {
@@ -79,6 +100,7 @@ function send(method, path, body, type, { signal, onProgress }) {
       resolve({ status: request.status, wait: Number(request.getResponseHeader("Retry-After")) || 1, answer });
     };
     signal?.addEventListener("abort", stop);
+    alive();
     request.send(body);
   });
 }
@@ -86,12 +108,15 @@ function send(method, path, body, type, { signal, onProgress }) {
 /** Waits, less long if the network comes back meanwhile. */
 function pause(seconds, signal) {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(resolve, seconds * 1000);
-    addEventListener("online", resolve, { once: true });
-    signal?.addEventListener("abort", () => {
+    const over = new AbortController(); // ends the listening with the pause
+    const end = (settle, why) => {
       clearTimeout(timer);
-      reject(new DOMException("", "AbortError"));
-    });
+      over.abort();
+      settle(why);
+    };
+    const timer = setTimeout(() => end(resolve), seconds * 1000);
+    addEventListener("online", () => end(resolve), { signal: over.signal });
+    signal?.addEventListener("abort", () => end(reject, new DOMException("", "AbortError")), { signal: over.signal });
   });
 }
 
@@ -107,7 +132,8 @@ async function ask(method, path, body = null, type = "", options = {}) {
     options.signal?.throwIfAborted();
     if (status >= 200 && status < 300) return answer;
     if (status === 401) {
-      if (key === used) await askForKey(); // else another request has asked for one meanwhile
+      if (key !== used) continue; // another request has asked for one meanwhile
+      if (!(await askForKey())) throw new Refusal(status, answer);
     } else if (status === 0 || [429, 502, 503, 504].includes(status)) {
       const seconds = status === 0 ? Math.min(0.5 * 2 ** tries, 5) : wait;
       options.onWait?.(status === 0 ? "offline" : "busy", seconds);
@@ -159,18 +185,21 @@ function asBase64(canvas) {
   return canvas.toDataURL("image/png").split(",")[1];
 }
 
-/** Takes the first picture that is dropped anywhere or pasted; `over` is marked while one is dragged. */
-function takePictures(over, take) {
+/** Takes the files that are dropped anywhere, and pictures that are pasted; the page is marked while files are dragged over it. */
+function takePictures(take) {
   const pictureOf = (transfer) => [...(transfer?.files ?? [])].filter((file) => file.type.startsWith("image/"));
+  const mark = (isOver) => document.body.classList.toggle("over", isOver);
   addEventListener("dragover", (event) => {
+    if (!event.dataTransfer.types.includes("Files")) return;
     event.preventDefault();
-    over.classList.add("over");
+    mark(true);
   });
-  addEventListener("dragleave", () => over.classList.remove("over"));
+  addEventListener("dragleave", () => mark(false));
   addEventListener("drop", (event) => {
+    mark(false);
+    if (!event.dataTransfer.files.length) return;
     event.preventDefault();
-    over.classList.remove("over");
-    if (event.dataTransfer.files.length) take([...event.dataTransfer.files]);
+    take([...event.dataTransfer.files]);
   });
   addEventListener("paste", (event) => {
     const files = pictureOf(event.clipboardData);

@@ -110,7 +110,9 @@ function marked(field, index) {
     else if (moves[event.key]) change(field, moves[event.key], event.shiftKey);
     else return;
     event.preventDefault();
+    if (!moves[event.key]) return;
     place(button, field);
+    tellPlace(field, event.shiftKey);
   });
   return button;
 }
@@ -150,6 +152,17 @@ function change({ box }, [right, down], isSize) {
     box[0] = Math.min(Math.max(box[0] + right, 0), width - box[2]);
     box[1] = Math.min(Math.max(box[1] + down, 0), height - box[3]);
   }
+}
+
+let telling = null;
+
+/** Says where a field is, or how large, once it stays so: names that change are not read again. */
+function tellPlace({ name, box: [x, y, wide, high] }, isSize) {
+  const { width, height } = state.reference;
+  const told = isSize ? say("size", { x: percent(wide / width), y: percent(high / height) })
+    : say("place", { name, x: percent(x / width), y: percent(y / height) });
+  clearTimeout(telling);
+  telling = setTimeout(() => announce(told), 300);
 }
 
 function place(button, { name, box }) {
@@ -193,7 +206,8 @@ function described(field, index) {
   check.addEventListener("change", () => set("check", check.value));
   const model = made("select");
   const names = state.models.map((one) => one.name);
-  model.append(...names.map((one) => made("option", one, { value: one, selected: one === field.model })));
+  const used = field.model ?? state.models.find((one) => one.is_default)?.name;
+  model.append(...names.map((one) => made("option", one, { value: one, selected: one === used })));
   model.addEventListener("change", () => set("model", model.value));
   const choice = names.length > 1 ? [told("model", model)] : [];
   item.append(told("name", name), told("length", length), told("charset", charset), told("check", check), ...choice, remove);
@@ -236,12 +250,15 @@ async function readScans(files) {
   state.rows = [];
   element("table").hidden = element("csv").hidden = true;
   bar.hidden = false;
-  for (const [index, file] of files.entries()) {
-    bar.value = index / files.length;
-    showAtScans(say("reading", { name: file.name, n: index + 1, count: files.length }));
-    showRow(await readScan(file, content));
+  try {
+    for (const [index, file] of files.entries()) {
+      bar.value = index / files.length;
+      showAtScans(say("reading", { name: file.name, n: index + 1, count: files.length }));
+      showRow(await readScan(file, content));
+    }
+  } finally {
+    bar.hidden = true;
   }
-  bar.hidden = true;
   const doubtful = state.rows.flatMap((row) => row.fields).filter(isDoubtful).length;
   showAtScans(say(doubtful ? "done_doubt" : "done", { count: files.length, doubtful }));
 }
@@ -259,6 +276,7 @@ async function readScan(file, content) {
     const { fields } = await ask("POST", "/v1/forms:read", asked, "application/json", { onWait });
     return { file: file.name, fields, error: "" };
   } catch (error) {
+    if (error.status === 401) throw error; // without a key it is the same with all others
     return { file: file.name, fields: content.fields.map(({ name }) => ({ name, text: "" })), error: wordsOf(error) };
   }
 }
@@ -313,6 +331,12 @@ function download(text, type, name) {
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
 
+/** What was dropped or pasted: a layout, the form where there is none yet, else scans. */
+function takeFiles(files) {
+  if (/\.json$/i.test(files[0].name)) return openLayout(files[0]);
+  return state.reference ? readScans(files) : takeForm(files[0]);
+}
+
 // Wiring
 
 function onFiles(id, take) {
@@ -326,6 +350,7 @@ function onFiles(id, take) {
 onFiles("form", ([file]) => takeForm(file));
 onFiles("open", ([file]) => openLayout(file));
 onFiles("choose", readScans);
+takePictures((files) => inTurn(() => takeFiles(files)));
 markWithPointer();
 element("add").addEventListener("click", () => {
   const { width, height } = state.reference;

@@ -1,6 +1,7 @@
 // Paper to draw on. Lengths are in heights of the paper, so what is drawn fits whatever size the paper has.
 
-const WIDTH = 0.066; // of a stroke
+const THICK = 0.066; // width of a stroke that makes one large character
+const THIN = 0.036; // of one among several
 const STEP = 1 / 16; // of the pen that the arrow keys move
 const SMALL_STEP = 1 / 64;
 
@@ -12,6 +13,7 @@ class Paper {
   #pointer = null;
   #frame = null;
   #cursor = null; // of the keyboard: { x, y, isDown }
+  #width = THICK;
 
   constructor(canvas, onChange, tell) {
     this.#canvas = canvas;
@@ -30,6 +32,12 @@ class Paper {
 
   get isEmpty() {
     return this.#strokes.length === 0;
+  }
+
+  /** How thick the ink is: THICK or THIN. */
+  set width(width) {
+    this.#width = width;
+    this.#redrawSoon();
   }
 
   clear() {
@@ -85,7 +93,7 @@ class Paper {
   #draw(pen, height, colour) {
     pen.strokeStyle = pen.fillStyle = colour;
     pen.lineCap = pen.lineJoin = "round";
-    for (const points of this.#strokes) drawStroke(pen, points, height);
+    for (const points of this.#strokes) drawStroke(pen, points, height, this.#width * height);
   }
 
   #drawCursor(colour) {
@@ -183,12 +191,12 @@ class Paper {
   }
 }
 
-/** Draws a stroke as a smooth line through its points, each part as wide as its points say. */
-function drawStroke(pen, points, height) {
+/** Draws a stroke as a smooth line through its points, each part as many times `width` wide as its points say. */
+function drawStroke(pen, points, height, width) {
   const [first] = points;
   if (points.length === 1) {
     pen.beginPath();
-    pen.arc(first.x * height, first.y * height, (first.width * WIDTH * height) / 2, 0, 2 * Math.PI);
+    pen.arc(first.x * height, first.y * height, (first.width * width) / 2, 0, 2 * Math.PI);
     pen.fill();
   }
   let [x, y] = [first.x, first.y];
@@ -196,7 +204,7 @@ function drawStroke(pen, points, height) {
     const [a, b] = [points[at - 1], points[at]];
     const isLast = at === points.length - 1;
     const [endX, endY] = isLast ? [b.x, b.y] : [(a.x + b.x) / 2, (a.y + b.y) / 2];
-    pen.lineWidth = ((a.width + b.width) / 2) * WIDTH * height;
+    pen.lineWidth = ((a.width + b.width) / 2) * width;
     pen.beginPath();
     pen.moveTo(x * height, y * height);
     pen.quadraticCurveTo(a.x * height, a.y * height, endX * height, endY * height);

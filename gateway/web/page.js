@@ -120,12 +120,6 @@ function settle(tell) {
 
 // Telling
 
-/** Says it to who uses a screen reader. */
-function announce(text) {
-  const region = element("announcer");
-  region.textContent = region.textContent === text ? `${text}\u00a0` : text; // the same text again is news too
-}
-
 function showMessage(text, isWrong = false) {
   const message = element("message");
   if (message.textContent !== text) message.textContent = text;
@@ -140,9 +134,9 @@ function showWaiting() {
 
 const tellWait = (why, seconds) => showMessage(say(why, { seconds }), true);
 
-/** Whether what is shown may not be about what is on the paper now. */
+/** Whether what is shown may not be about what is on the paper now; messages are none of it, for they are to be heard. */
 function showBusy(isBusy) {
-  element("result").ariaBusy = String(isBusy);
+  element("answer").ariaBusy = String(isBusy);
 }
 
 function showProgress(share) {
@@ -160,13 +154,22 @@ function currentText() {
 }
 
 function tellAnswer() {
-  const { answer } = state;
-  if (!answer) return;
-  const values = { text: spoken(currentText()), percent: percent(answer.confidence) };
-  const count = charactersOf(answer).filter((item) => item.rejected).length;
-  if (!answer.lines) announce(say(answer.rejected ? "announce_doubt" : "announce", values));
-  else announce(say(count ? "announce_some_doubt" : "announce", { ...values, count }));
+  if (!state.answer) return;
+  announce(inWords());
   if (element("aloud").checked) speak();
+}
+
+/** How many characters are in doubt: rejected by the model, and not corrected. */
+function doubts() {
+  return charactersOf(state.answer).filter((item, at) => item.rejected && !state.corrected.has(at)).length;
+}
+
+/** The answer as a sentence. */
+function inWords() {
+  const { answer } = state;
+  const count = doubts();
+  const told = !count ? "announce" : answer.lines ? "announce_some_doubt" : "announce_doubt";
+  return say(told, { text: spoken(currentText()), percent: percent(answer.confidence), count });
 }
 
 // Showing
@@ -202,10 +205,10 @@ function showText() {
     })
   );
   element("text").replaceChildren(...parts.flatMap((part, at) => (at ? ["\n", ...part] : part)));
-  const doubtful = charactersOf(answer).some((item, at) => item.rejected && !state.corrected.has(at));
-  const told = doubtful ? (answer.lines ? "some_doubt" : "doubt") : "sure";
+  const count = doubts();
+  const told = count ? (answer.lines ? "some_doubt" : "doubt") : state.corrected.size ? "by_you" : "sure";
   element("certainty").textContent = say(told, { percent: percent(answer.confidence) });
-  element("certainty").classList.toggle("doubt", doubtful);
+  element("certainty").classList.toggle("doubt", count > 0);
 }
 
 function showOne(answer) {
@@ -298,7 +301,7 @@ function showModel(answered) {
   const named = classes.length <= MOST_BARS ? classes.join(" ")
     : say("about_many", { first: classes[0], last: classes.at(-1), count: classes.length });
   const accuracy = version?.accuracy ? say("about_accuracy", { percent: percent(version.accuracy) }) : "";
-  element("about").textContent = `${say("about", { model: model.name, version: version?.version ?? "–", classes: named })}${accuracy}.`;
+  element("about").textContent = `${say("about", { model: model.name, version: answered?.version ?? version?.version ?? "–", classes: named })}${accuracy}.`;
 }
 
 // Correcting
@@ -326,9 +329,11 @@ function correct(label) {
   state.corrected.set(index, label);
   showText();
   if (state.answer.lines) {
-    buttonOf(index).firstChild.textContent = label;
-    buttonOf(index).className = "chosen";
-    buttonOf(index).setAttribute("aria-label", say("character", { n: index + 1, text: label, percent: percent(1) }));
+    const button = buttonOf(index);
+    button.replaceChildren(made("span", label), made("small", "✓"));
+    button.className = "chosen";
+    button.setAttribute("aria-label", say("character", { n: index + 1, text: label, percent: say("by_you") }));
+    document.querySelectorAll(".boxes rect")[index]?.classList.remove("doubtful"); // a TIFF has no boxes
   }
   element("feedback").hidden = !state.takesFeedback || !state.sent;
   announce(say("corrected", { n: index + 1, text: label }));
@@ -371,11 +376,15 @@ function spoken(text) {
 
 function speak() {
   const chosen = element("voice").value;
-  const words = new SpeechSynthesisUtterance(spoken(currentText()));
+  const isOwn = chosen.split("-")[0] === language; // else the page's words are not the voice's
+  const words = new SpeechSynthesisUtterance(doubts() && isOwn ? inWords() : spoken(currentText()));
   words.lang = chosen;
   words.rate = Number(element("rate").value);
   const voices = speechSynthesis.getVoices().filter((voice) => voice.lang === chosen);
   words.voice = voices.find((voice) => voice.localService) ?? voices[0] ?? null; // one on this device, where there is one
+  words.onerror = ({ error }) => {
+    if (!["canceled", "interrupted"].includes(error)) showMessage(say("no_voice"), true);
+  };
   speechSynthesis.cancel();
   speechSynthesis.speak(words);
 }
@@ -423,6 +432,7 @@ function showSource() {
   element("drawing").hidden = !isDrawing();
   element("photo").hidden = isDrawing();
   element("paper").classList.toggle("several", !isOne());
+  paper.width = isOne() ? THICK : THIN;
   askAnew();
 }
 
@@ -468,7 +478,7 @@ for (const id of ["file", "camera"]) {
     event.target.value = ""; // so that the same file can be chosen again
   });
 }
-takePictures(element("drop"), takePicture);
+takePictures(takePicture);
 element("models").addEventListener("change", () => {
   askAnew();
   showModel(null);
@@ -481,8 +491,12 @@ element("correction").addEventListener("submit", (event) => {
 element("feedback").addEventListener("click", sendFeedback);
 element("copy").hidden = !navigator.clipboard; // browsers give it to pages over HTTPS and on localhost
 element("copy").addEventListener("click", async () => {
-  await navigator.clipboard.writeText(currentText());
-  announce(say("copied"));
+  try {
+    await navigator.clipboard.writeText(currentText());
+    showMessage(say("copied"));
+  } catch (error) {
+    showMessage(say("failed", { detail: error.message }), true);
+  }
 });
 if ("speechSynthesis" in window) {
   fillVoices();

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -146,6 +147,19 @@ def test_a_field_of_drawn_digits_is_read(house: House) -> None:
     lefts = [character["box"][0] for character in line["characters"]]
     assert lefts == sorted(lefts)
     assert all(280 * index < left < 280 * (index + 1) for index, left in enumerate(lefts))
+
+
+@pytest.mark.parametrize("thickness", [6, 14, 26])
+def test_a_straight_1_is_read_however_thin_the_pen_is(house: House, thickness: int) -> None:
+    """And a bar thinner than the pen's strokes is none."""
+    field = np.full((400, 1600), 255, np.uint8)
+    for middle in (200, 600, 1400):
+        cv2.line(field, (middle, 60), (middle, 340), 30, thickness, cv2.LINE_AA)
+    cv2.ellipse(field, (1000, 200), (108, 150), 0, 0, 360, 30, thickness, cv2.LINE_AA)
+    if thickness > 6:
+        cv2.line(field, (1200, 40), (1200, 360), 30, 4, cv2.LINE_AA)
+
+    assert ask(house.url, png(field), path="/v1/read")[1]["text"] == "1101"
 
 
 def test_a_file_that_cannot_be_read_is_told_without_a_traceback(house: House) -> None:

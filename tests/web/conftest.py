@@ -116,7 +116,7 @@ def draw(page: "Page", shape: Shape, right: float = 0.0) -> None:
 
 def text_of(page: "Page") -> str:
     """What the page shows once it has read all that is on it."""
-    page.wait_for_selector("#result[aria-busy=false] #answer:not([hidden])")
+    page.wait_for_selector("#answer[aria-busy=false]:not([hidden])")
     return page.locator("#text").inner_text()
 
 

@@ -114,6 +114,7 @@ CODES = (
     "unsupported_image",
     "too_many_characters",
     "forbidden",
+    "unauthorized",
     "unknown_model",
     "no_ink",
 )

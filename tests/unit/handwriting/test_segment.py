@@ -79,6 +79,22 @@ def test_ruling_is_removed(slope: int) -> None:
     assert [has(lines, box) for box in boxes] == [True] * 3
 
 
+def test_a_thin_pen_makes_a_1_no_narrower_but_a_bar_is_none_of_its_strokes() -> None:
+    def wideness(pen: int, bar: int) -> float:
+        """Of a straight line among characters of that pen."""
+        picture = np.full((220, 700), 235, np.uint8)
+        for x in (150, 550):
+            cv2.ellipse(picture, (x, 110), (60, 90), 0, 0, 360, 20, pen, cv2.LINE_AA)
+        cv2.line(picture, (350, 25), (350, 195), 20, bar, cv2.LINE_AA)
+        (line,) = segment(picture)
+        (found,) = [one for one in line.hypotheses if 330 < one.box[0] < 370 and one.box[2] < 40]
+        return float(found.geometry[segmentation.GEOMETRY.index("width")])
+
+    thin, thick = wideness(4, 4), wideness(16, 16)
+    assert thin == pytest.approx(thick, abs=0.01)
+    assert wideness(16, 4) < thin - 0.5
+
+
 def test_a_box_around_the_field_is_removed() -> None:
     picture = paper()
     boxes = [zero(picture, 60), one(picture, 120), zero(picture, 180)]
