@@ -5,7 +5,7 @@ HCR := .venv/bin/hcr
 PYTEST := .venv/bin/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check train bench bench-full fuzz drill drill-full drill-release images render e2e drill-cluster format lock clean setup
+.PHONY: help run test check train bench bench-full fuzz drill drill-full drill-release drill-kill images render e2e drill-cluster format lock clean setup
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -45,6 +45,9 @@ drill-release: .venv/installed ## release 20 versions in a row under traffic, fi
 
 bench-full: .venv/installed .bench/installed ## the same with all payloads and connections, in an hour
 	@exec .venv/bin/python -m benchmarks.suite --full --seconds 5
+
+drill-kill: .venv/installed ## SIGKILL at every call that changes the repository or feedback, hundreds of them; minutes
+	@HCR_DRILLS=all exec $(PYTEST) tests/drills -s
 
 images: .venv-chart/installed ## build the container images and their SBOMs, with docker
 	@scripts/images.sh

@@ -44,7 +44,7 @@ def create_app(
     batcher = Batcher(catalogue, baton, metrics, settings.max_call_images)
     budget = PixelBudget(settings.decoding_pixels)
     app.extensions["splits"] = splits = Splits(settings.release_path)
-    releases = Releases(splits, catalogue, metrics)
+    app.extensions["releases"] = releases = Releases(splits, catalogue, metrics)
     recognizer = Recognizer(catalogue, releases, batcher, baton, budget, metrics)
     app.register_blueprint(predict.blueprint(recognizer, settings))
     reader = Reader(catalogue, releases, batcher, baton, budget, metrics)

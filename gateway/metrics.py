@@ -5,6 +5,7 @@ PROMETHEUS_MULTIPROC_DIR names (gateway/wsgi.py sets it), and whichever worker i
 """
 
 import os
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from time import monotonic
@@ -106,6 +107,9 @@ class Stages:
 
     `request_id` is the name under which logs know the request; empty where it has none.
     """
+
+    afterwards: Callable[[], None] | None = None
+    """What is done once the answer has been sent, and costs the client nothing."""
 
     def __init__(self, started: float, request_id: str = "") -> None:
         self.started = started

@@ -50,6 +50,8 @@ def observe(app: Flask, metrics: Metrics, is_draining: Callable[[], bool]) -> No
             response.headers["X-Model-Version"] = str(kept.log_fields["version"])
         if is_draining():
             response.headers["Connection"] = "close"
+        if stages.afterwards is not None:
+            response.call_on_close(stages.afterwards)
         metrics.requests_of(route, asked.method, str(response.status_code)).inc()
         metrics.request_seconds_of(route).observe(seconds)
         if stages.are_several:

@@ -11,7 +11,7 @@ from gateway.budget import Baton, Deadline, Overloaded, PixelBudget
 from gateway.catalogue import Catalogue
 from gateway.metrics import Metrics, Stages
 from gateway.recognizer import Options, Recognition, count, rank
-from gateway.split import Releases
+from gateway.split import Lacking, Releases
 from handwriting import contract, image
 from handwriting.constraint import Constraint, InvalidPattern, parse_pattern
 from handwriting.errors import NoInk
@@ -22,7 +22,7 @@ from handwriting.segment import Box
 from tfserving.errors import ContractMismatch
 
 
-class UnknownPattern(ValueError):
+class UnknownPattern(Lacking):
     """The version that answered carries no pattern of that name; the message lists those that it does."""
 
 

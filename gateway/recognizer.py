@@ -136,7 +136,7 @@ class Recognizer:
         recognitions = [item for item in answer.results if isinstance(item, Recognition)]
         count(self._metrics, options.model, answer.version, recognitions)
         said = [item.prediction for item in recognitions]
-        self._releases.mirror(options.model, options.version, options.whose, answer.seen, said)
+        stages.afterwards = self._releases.mirrored(options.model, options.version, options.whose, answer.seen, said)
         return answer
 
     def _prepare(

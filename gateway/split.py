@@ -4,6 +4,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from queue import Full, Queue
 from threading import Thread
@@ -25,6 +26,10 @@ log = logging.getLogger("gateway")
 _LOOK_EVERY_SECONDS = 1.0
 _MOST_MIRRORED = 64  # requests that wait to be asked of the canary too; one more is dropped
 _MIRROR_SECONDS = 5.0
+
+
+class Lacking(ValueError):
+    """The version that was asked does not have what the request names, such as a pattern; another one may have it."""
 
 
 class Versioned(Protocol):
@@ -104,8 +109,8 @@ class Releases:
         ask: Callable[[int | str | None, Deadline], Answered],
     ) -> Answered:
         """What `ask` gives for the version that is asked for; for None, for the canary in its share of cases. All requests with
-        the same `whose` go to the same version while the shares stay. The canary has half of the time: where it fails, the
-        stable version is asked.
+        the same `whose` go to the same version while the shares stay. The canary has half of the time: where it fails, or
+        lacks what the request names, the stable version is asked.
 
         Raises:
             Whatever `ask` raises for the version that is asked for, or for the stable one.
@@ -113,6 +118,7 @@ class Releases:
         split = self._splits.of(model) if version is None else None
         if split is None:
             return ask(version, deadline)
+        lacking: Lacking | None = None
         if split.canary and _place(model, whose) < split.canary:
             try:
                 return self._ask(model, CANARY, Deadline(deadline.remaining() / 2), stages, ask)
@@ -120,15 +126,29 @@ class Releases:
                 pass  # the release has just ended
             except ServingError as error:
                 log.warning("the canary of %s failed, the stable version is asked: %s", model, error)
-        return self._ask(model, None, deadline, stages, ask)
+            except Lacking as error:
+                lacking = error
+        answer = self._ask(model, None, deadline, stages, ask)
+        if lacking is not None:  # and the stable version does not: it is the canary's fault, not the request's
+            log.warning("the canary of %s lacks something, the stable version answered: %s", model, lacking)
+            self._metrics.answers.labels(model, self._number_of(model, CANARY), CANARY, "error").inc()
+        return answer
 
-    def mirror(self, model: str, version: int | str | None, whose: str, tensors: Sequence[Tensor], said: Sequence[str]) -> None:
-        """Lets the canary be asked too, in its share of cases, when there is time, and compares what it says."""
+    def mirrored(
+        self, model: str, version: int | str | None, whose: str, tensors: Sequence[Tensor], said: Sequence[str]
+    ) -> Callable[[], None] | None:
+        """What lets the canary be asked too, and compares what it says; None but in its share of cases.
+
+        To be called once the answer has been sent, so that it takes nothing from the client.
+        """
         split = self._splits.of(model) if version is None else None
         if split is None or not split.shadow or _place(model, f"{whose}\0mirrored") >= split.shadow:
-            return
+            return None
         if _place(model, whose) < split.canary:
-            return  # it was the canary that answered
+            return None  # it was the canary that answered
+        return partial(self._mirror, model, tensors, said)
+
+    def _mirror(self, model: str, tensors: Sequence[Tensor], said: Sequence[str]) -> None:
         if self._thread is None:
             self._thread = Thread(target=self._compare_for_ever, name="mirror", daemon=True)
             self._thread.start()

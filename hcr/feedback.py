@@ -6,6 +6,7 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +22,7 @@ from pipelines.files import write_atomically
 
 _AGE = re.compile(r"(\d{1,6})([dhm])")
 _UNITS = {"d": "days", "h": "hours", "m": "minutes"}
+_UNFINISHED_AFTER = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,22 @@ def purge(items: Iterable[Item]) -> tuple[int, int]:
     return count, size
 
 
+def sweep(folder: Path, older_than: timedelta = _UNFINISHED_AFTER) -> int:
+    """Takes away what a crash has left and nothing else would: files half written, notes without an image; how many.
+
+    Younger ones may be on their way in.
+    """
+    before = datetime.now(UTC) - older_than
+    count = 0
+    for path in folder.glob("*/*/*"):
+        is_left = path.name.startswith(".") or (path.suffix == ".json" and not _has_image(path))
+        with suppress(FileNotFoundError):  # it was on its way in, and has arrived
+            if is_left and datetime.fromtimestamp(path.stat().st_mtime, UTC) <= before:
+                path.unlink()
+                count += 1
+    return count
+
+
 def confirm(files: Iterable[Path]) -> int:
     """Notes beside each image that a human has looked at it and that its label is right; how many.
 
@@ -153,6 +171,10 @@ def _items(folder: Path) -> Iterator[Item]:
     for path in folder.glob("*/*/*"):
         if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
             yield Item(path, path.parent.parent.name, label_of(path.parent.name), note(path))
+
+
+def _has_image(note: Path) -> bool:
+    return any(note.with_suffix(suffix).exists() for suffix in SUFFIXES)
 
 
 def _sync(folder: Path) -> None:

@@ -603,11 +603,12 @@ def export_feedback(out: Path, folder: Path, model: str | None, label: str | Non
 @click.option("--all", "everything", is_flag=True, help="Take everything away; needed where nothing else says what.")
 def purge_feedback(folder: Path, model: str | None, label: str | None, older_than: str | None, everything: bool) -> None:
     """Take images and notes away for good, such as what is older than is to be kept."""
-    from hcr.feedback import age, find, purge
+    from hcr.feedback import age, find, purge, sweep
 
     if everything == bool(model or label or older_than):
         raise click.UsageError("say what: --older-than, --model, --label, or else --all")
     count, size = purge(find(folder, model, label, age(older_than) if older_than else None))
+    sweep(folder)
     click.echo(f"taken away from {folder}: {count:,} images, {size:,} bytes")
 
 

@@ -310,15 +310,15 @@ class Repository:
         if keep < 1:
             raise RepositoryError(f"keep is {keep}; at least 1 is accepted")
         with self._locked():
+            self._remove_leavings(self.root / model)
             doomed = [version for version in self.versions(model)[keep:] if not version.is_served]
             numbers = [version.number for version in doomed]
-            hidden = [version.path.with_name(f"{_INCOMING}{uuid.uuid4().hex}") for version in doomed]
-            for version, path in zip(doomed, hidden, strict=True):
-                # Out of the servers' sight in one step; what is left after a crash goes with the next publish.
-                version.path.rename(path)
             is_logged = bool(numbers) and self._logs_prune(model, numbers, why)
-            for path in hidden:
-                shutil.rmtree(path)
+            for version in doomed:
+                # Out of the servers' sight in one step; what is left after a crash goes with the next publish or prune.
+                hidden = version.path.with_name(f"{_INCOMING}{uuid.uuid4().hex}")
+                version.path.rename(hidden)
+                shutil.rmtree(hidden)
             if numbers and not is_logged:
                 self._log_prune(model, numbers, why)
         return numbers

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from flask import Flask
 from numpy.typing import NDArray
+from werkzeug.test import TestResponse
 
 from gateway.app import create_app
 from gateway.keys import line_for, new_key
@@ -46,12 +47,16 @@ class House:
 
     def ask(self, who: int, query: str = "") -> str:
         """The version that answers."""
-        answer = self.client.post(
-            f"/v1/predict{query}", data=self._png, content_type="image/png", headers={"X-Request-ID": f"someone-{who}"}
+        with self.post(who, query) as answer:
+            assert answer.status_code == 200, answer.text
+            assert answer.headers["X-Model-Version"] == str(answer.get_json()["model"]["version"])
+            return answer.headers["X-Model-Version"]
+
+    def post(self, who: int, query: str = "", path: str = "/v1/predict") -> TestResponse:
+        """The answer, which is sent once it is closed."""
+        return self.client.post(
+            f"{path}{query}", data=self._png, content_type="image/png", headers={"X-Request-ID": f"someone-{who}"}
         )
-        assert answer.status_code == 200, answer.text
-        assert answer.headers["X-Model-Version"] == str(answer.get_json()["model"]["version"])
-        return answer.headers["X-Model-Version"]
 
     def metric(self, name: str, **labels: str) -> float:
         told = ",".join(f'{key}="{value}"' for key, value in sorted(labels.items()))
@@ -232,6 +237,46 @@ def test_the_canary_is_asked_unseen_and_compared(house: House, server: FakeModel
     assert house.metric("gateway_answers_total", model="digits", outcome="ok", role="shadow", version=CANARY) == 7
     assert house.metric("gateway_confidence_count", model="digits", version=CANARY) == 7
     assert house.metric("gateway_predictions_total", label="3", model="digits", version=CANARY) == 0
+
+
+def test_the_canary_is_asked_unseen_only_once_the_answer_has_been_sent(house: House, server: FakeModelServer) -> None:
+    house.split(shadow=1.0)
+    house.ask(1)
+    until(lambda: house.metric("gateway_answers_total", model="digits", outcome="ok", role="shadow", version=CANARY) == 1)
+    queue = house.app.extensions["releases"]._mirrored
+    calls = len(server.calls_of("Predict"))
+
+    answer = house.post(2)
+    assert answer.headers["X-Model-Version"] == STABLE
+    assert queue.empty()
+    assert len(server.calls_of("Predict")) == calls + 1
+    answer.close()
+    until(lambda: house.metric("gateway_answers_total", model="digits", outcome="ok", role="shadow", version=CANARY) == 2)
+
+
+def test_an_answer_that_is_not_mirrored_leaves_nothing_to_do(house: House) -> None:
+    releases: Releases = house.app.extensions["releases"]
+    house.split(canary=0.5)
+
+    assert [releases.mirrored("digits", None, f"someone-{who}", [], []) for who in range(10)] == [None] * 10
+    house.split(canary=0.5, shadow=1.0)
+    left = [releases.mirrored("digits", None, f"someone-{who}", [], []) is not None for who in range(10)]
+    assert left == [house.ask(who) == STABLE for who in range(10)]
+    assert releases.mirrored("digits", "stable", "someone-1", [], []) is None
+
+
+def test_where_the_canary_lacks_a_named_pattern_the_stable_version_reads(house: House, server: FakeModelServer) -> None:
+    server.publish(1, card=json.dumps({"patterns": {"ONE": r"\d"}}))
+    server.publish(2, card=json.dumps({"patterns": {"TWO": r"\d"}}))
+    house.split(canary=1.0)
+
+    assert [house.post(1, f"?pattern=@{name}", "/v1/read").status_code for name in ("ONE", "TWO", "NONE")] == [200, 200, 400]
+    assert house.post(1, "?pattern=@ONE", "/v1/read").headers["X-Model-Version"] == STABLE
+    assert house.post(1, "?pattern=@TWO", "/v1/read").headers["X-Model-Version"] == CANARY
+    asked_stable = house.post(1, "?pattern=@TWO&version=stable", "/v1/read")
+    assert asked_stable.status_code == 400
+    # What neither has is the client's mistake; what only the canary lacks speaks against it.
+    assert house.metric("gateway_answers_total", model="digits", outcome="error", role="canary", version=CANARY) == 2
 
 
 def test_a_canary_that_fails_unseen_is_counted(house: House, server: FakeModelServer) -> None:
