@@ -1,7 +1,7 @@
 """SIGKILL at every system call with which a change of the repository, or of kept feedback, changes files.
 
-strace counts the calls of an undisturbed run, then ends one run at each of them. In `make test` at some, spread over all
-changes; at all of them, which takes minutes, by `make drill-kill`.
+strace counts the calls of an undisturbed run, then ends one run at each of them. Here at some, spread over all changes; at all,
+which takes minutes, by `make drill-kill`.
 """
 
 import os
@@ -29,8 +29,9 @@ from tfserving.repository import Repository
 ROOT = Path(__file__).parents[2]
 CHANGING = [
     "openat", "creat", "write", "writev", "pwrite64", "sendfile", "copy_file_range", "rename", "renameat", "renameat2",
-    "mkdir", "mkdirat", "link", "linkat", "symlink", "symlinkat", "unlink", "unlinkat", "rmdir", "truncate", "ftruncate",
-    "chmod", "fchmod", "fchmodat", "chown", "fchown", "fchownat", "utimensat", "fsync", "fdatasync", "fallocate",
+    "mkdir", "mkdirat", "link", "linkat", "symlink", "symlinkat", "unlink", "unlinkat", "rmdir", "truncate",
+    "ftruncate", "chmod", "fchmod", "fchmodat", "chown", "fchown", "fchownat", "utimensat", "fsync", "fdatasync",
+    "fallocate",
 ]  # fmt: skip
 IS_WHOLE = os.environ.get("HCR_DRILLS") == "all"
 KILL_EVERY, REFUSE_EVERY = (1, 5) if IS_WHOLE else (16, 40)
