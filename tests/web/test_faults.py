@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from tests.e2e.conftest import free_port
 from tests.e2e.test_gateway_process import gateway
 from tests.fakes import FakeModelServer
@@ -74,6 +76,41 @@ def test_a_key_is_asked_for_and_kept_in_memory_alone(visit: Visit, fake_house: s
     draw(page, ONE)
     assert text_of(page) == "1"
     assert asked[-1] == ""
+
+
+@pytest.mark.parametrize("way", ["button", "Escape"])
+def test_who_has_no_key_is_told_and_asked_again_next_time(visit: Visit, fake_house: str, way: str) -> None:
+    page = visit(url=fake_house)
+    page.route("**/v1/predict?*", lambda route: route.fulfill(status=401, json={"code": "unauthorized", "detail": ""}))
+    draw(page, ONE)
+    page.wait_for_selector("#key[open]")
+
+    if way == "button":
+        page.click("#key [value=later]")
+    else:
+        page.keyboard.press("Escape")
+
+    wait_for_text(page, "#message", "answers only to those who have a key")
+    assert page.locator("#key").is_hidden()
+    page.unroute("**/v1/predict?*")
+    draw(page, ONE, right=0.1)
+    text_of(page)
+    assert page.locator("#message").inner_text() == ""
+
+
+def test_a_server_that_says_nothing_counts_as_none(visit: Visit, fake_house: str) -> None:
+    page = visit(url=fake_house)
+    wait_for_text(page, "#about", "digits")
+    held: list[object] = []
+    page.route("**/v1/predict?*", lambda route: held.append(route))
+    page.clock.install()
+    draw(page, ONE)
+    page.clock.run_for(1_000)
+    until(lambda: held, page)
+
+    page.clock.run_for(41_000)
+
+    wait_for_text(page, "#message", "No connection")
 
 
 def test_a_failure_of_the_server_is_told(visit: Visit, fake_house: str) -> None:

@@ -13,6 +13,7 @@ from hcr import examples_folder
 from tests.unit.handwriting.test_registration import form, scanned
 from tests.web.conftest import Visit, until, wait_for_text
 from tests.web.test_access import LOOKS, complaints
+from tests.web.test_pictures import hand_over
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -92,9 +93,26 @@ def test_fields_are_placed_with_the_keyboard_alone(visit: Visit, fake_house: str
 
     after = layout_of(page, tmp_path)["fields"][0]["box"]
     assert [new - old for new, old in zip(after, before, strict=True)] == [4, 4, 4, 8]
+    wait_for_text(page, "#announcer", "wide")
     page.focus("#page button")
+    page.keyboard.press("ArrowLeft")
+    wait_for_text(page, "#announcer", "right,")
     page.keyboard.press("Delete")
     assert page.locator("#fields li").count() == 0
+
+
+def test_a_form_and_then_its_scans_can_be_dropped(visit: Visit, papers: Path) -> None:
+    page = visit("/forms")
+    hand_over(page, (papers / "empty.png").read_bytes(), "drop")
+    page.wait_for_selector("#marking")
+    mark(page, FIELD)
+
+    page.fill("#fields label:nth-of-type(2) input", "3")
+    page.keyboard.press("Tab")
+    hand_over(page, (papers / "filled.png").read_bytes(), "drop")
+
+    wait_for_text(page, "#told", "Read: 1.")
+    assert page.locator("#rows input").input_value() == "726"
 
 
 def test_a_field_is_moved_with_the_pointer_and_renamed(visit: Visit, fake_house: str, papers: Path, tmp_path: Path) -> None:

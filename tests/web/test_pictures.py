@@ -125,6 +125,8 @@ def test_alternatives_come_on_focus_and_a_correction_is_sent_where_feedback_is_o
     page.fill("#right", "3")
     page.keyboard.press("Enter")
     assert text_of(page) == "736"
+    assert page.locator("#certainty").inner_text() == "corrected by you"
+    assert second.get_attribute("aria-label") == "Character 2: 3, corrected by you"
     page.click("#feedback")
 
     wait_for_text(page, "#message", "Thank you")
