@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from queue import Full, Queue
 from threading import Thread
-from time import monotonic
+from time import monotonic, time
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -60,7 +60,8 @@ class Splits:
         if now - self._looked >= _LOOK_EVERY_SECONDS:
             self._looked = now
             self._look(self._path)
-        return self._splits.get(model)
+        split = self._splits.get(model)
+        return None if split is None or split.is_over(time()) else split
 
     def _look(self, path: Path) -> None:
         """Takes over what the file says; what cannot be read leaves everything as it was."""

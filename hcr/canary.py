@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FrameType
 from typing import NoReturn
 
@@ -116,7 +116,10 @@ def _make_canary(repository: Repository, plan: Plan) -> None:
         if plan.is_automatic:
             repository.refuse(plan.model, plan.version, str(error))
         raise
-    repository.split(plan.model, plan.split, plan.why)
+    split = plan.split
+    if plan.is_automatic:  # should this process be killed, the canary's share ends by itself
+        split = replace(split, until=time.time() + plan.seconds + plan.timeout_seconds + 2 * _PATIENCE_SECONDS)
+    repository.split(plan.model, split, plan.why)
     shares = f"{plan.split.canary:.1%} of the requests, {plan.split.shadow:.1%} of the others mirrored"
     click.echo(f"{CANARY} of {plan.model} is version {plan.version}: {shares}")
 

@@ -36,8 +36,8 @@ class House:
         self._path = path
         self._png = png
 
-    def split(self, canary: float = 0.0, shadow: float = 0.0) -> None:
-        self._path.write_text(json.dumps({"digits": {"canary": canary, "shadow": shadow}}))
+    def split(self, canary: float = 0.0, shadow: float = 0.0, until: float | None = None) -> None:
+        self._path.write_text(json.dumps({"digits": {"canary": canary, "shadow": shadow, "until": until}}))
         self.look()
 
     def look(self) -> None:
@@ -165,6 +165,15 @@ def test_the_shares_are_those_of_the_file(tmp_path: Path) -> None:
     splits = Splits(tmp_path / "release.json")
     assert splits.of("digits") == Split(0.1, 0.5)
     assert splits.of("letters") is None
+
+
+def test_shares_end_by_themselves_at_their_time(house: House) -> None:
+    house.split(canary=1.0, until=time.time() + 3600)
+    assert house.ask(1) == CANARY
+
+    house.split(canary=1.0, shadow=1.0, until=time.time() - 1)
+    assert {house.ask(who) for who in range(5)} == {STABLE}
+    assert house.metric("gateway_answers_total", model="digits", outcome="ok", role="shadow", version=CANARY) == 0
 
 
 def test_a_label_that_is_gone_before_the_share_fails_nobody(house: House, server: FakeModelServer) -> None:

@@ -1,5 +1,6 @@
 """`hcr release` and its steps, on a repository, with a fake model server and the metrics of a gateway."""
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -81,6 +82,23 @@ def test_too_few_answers_are_no_reason_to_promote(repo: Repository, plan: Callab
 
     assert repo.labels("digits") == {"stable": 1}
     assert "the canary gave 0 answers" in repo.events()[-1]["why"]
+
+
+def test_the_share_of_a_canary_whose_watcher_is_killed_ends_by_itself(
+    repo: Repository, plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = time.time()
+
+    def die(*_: object) -> None:
+        raise SystemExit  # as SIGKILL, it takes nothing back
+
+    monkeypatch.setattr(canary, "_watch", die)
+    with pytest.raises(SystemExit):
+        canary.release(repo, plan(GOOD, seconds=60.0))
+
+    until = repo.splits()["digits"].until
+    assert until is not None
+    assert begun + 60 < until < time.time() + 120
 
 
 def test_by_hand_the_canary_stays_whatever_was_found(repo: Repository, plan: Callable[..., Plan]) -> None:

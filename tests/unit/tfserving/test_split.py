@@ -76,6 +76,22 @@ def test_a_share_that_is_none_is_refused(share: float) -> None:
         Split(canary=share)
 
 
+@pytest.mark.parametrize("end", [True, "tomorrow"])
+def test_an_end_that_is_no_time_is_refused(end: float) -> None:
+    with pytest.raises(RepositoryError, match="seconds since 1970 are accepted"):
+        Split(canary=0.1, until=end)
+
+
+def test_the_end_of_the_shares_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "release.json").write_text(release.as_text({"digits": Split(0.1, until=1000.5), "letters": Split(0.2)}))
+
+    read = release.read(tmp_path / "release.json")
+
+    assert read == {"digits": Split(0.1, until=1000.5), "letters": Split(0.2)}
+    assert [read["digits"].is_over(now) for now in (1000.4, 1000.5)] == [False, True]
+    assert not read["letters"].is_over(1e12)
+
+
 @pytest.mark.parametrize("content", ["", "[]", '{"digits": 1}', '{"digits": {"canary": 2}}', '{"digits": {"other": 0.1}}'])
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path, content: str) -> None:
     (tmp_path / "release.json").write_text(content)
