@@ -125,7 +125,8 @@ def press_for_a_file(page: "Page", file: Path) -> None:
             if not tries_left:
                 raise
         else:
-            return chooser.value.set_files(file)
+            chooser.value.set_files(file)
+            return
 
 
 def record_speech(page: "Page") -> None:
