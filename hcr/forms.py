@@ -14,13 +14,14 @@ from typing import Any
 import click
 from PIL import Image
 
+from handwriting.image import MAX_PIXELS
 from hcr import state
 from hcr.ask import Busy, ask
 
 _TIMEOUT_SECONDS = 30
 _TRIES = 5
 _PDF_DOTS_PER_INCH = 200
-_MOST_PIXELS = 4000  # of a page of a PDF: its longer side
+_LONGEST = 4000  # pixels of the longer side of a page of a PDF
 
 
 @dataclass(frozen=True)
@@ -165,9 +166,14 @@ def _pdf_pages(data: bytes) -> Iterator[bytes]:
     except pypdfium2.PdfiumError as error:
         raise UnreadableFile(f"the PDF cannot be opened: {error}") from None
     with document:
-        for page in document:
-            scale = min(_PDF_DOTS_PER_INCH / 72, _MOST_PIXELS / max(page.get_size()))
-            yield _as_png(page.render(scale=scale, grayscale=True).to_pil())
+        for number in range(len(document)):
+            try:
+                page = document[number]
+                scale = min(_PDF_DOTS_PER_INCH / 72, _LONGEST / max(1, *page.get_size()))
+                image = page.render(scale=scale, grayscale=True).to_pil()
+            except (pypdfium2.PdfiumError, ValueError) as error:
+                raise UnreadableFile(f"page {number + 1} of the PDF cannot be opened: {error}") from None
+            yield _as_png(image)
 
 
 def _tiff_pages(data: bytes) -> Iterator[bytes]:
@@ -175,8 +181,15 @@ def _tiff_pages(data: bytes) -> Iterator[bytes]:
         with Image.open(io.BytesIO(data), formats=["TIFF"]) as image:
             for number in range(getattr(image, "n_frames", 1)):
                 image.seek(number)
+                if image.width * image.height > MAX_PIXELS:  # before it is decoded: a small file may say anything
+                    raise UnreadableFile(
+                        f"page {number + 1} of the TIFF is {image.width} × {image.height} pixels; "
+                        f"at most {MAX_PIXELS // 1_000_000} million"
+                    )
                 yield _as_png(image if image.mode in ("1", "L", "RGB") else image.convert("L"))
-    except (OSError, ValueError, SyntaxError) as error:
+    except UnreadableFile:
+        raise
+    except Exception as error:  # Pillow raises a dozen kinds on a broken file
         raise UnreadableFile(f"the TIFF cannot be opened: {error}") from None
 
 

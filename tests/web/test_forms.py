@@ -30,7 +30,7 @@ def papers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     digits = [Image.open(examples_folder() / f"{name}.png").convert("L").resize((50, 50)) for name in ("seven", "two", "six")]
     filled = page.copy()
     filled[1005:1055, 480:630] = np.minimum(filled[1005:1055, 480:630], np.hstack([np.asarray(digit) for digit in digits]))
-    Image.fromarray(scanned(filled, 2, 1.02, (0.02, -0.01))[0]).save(folder / "filled.png")
+    Image.fromarray(scanned(filled, 3, 1.05, (0.05, -0.05))[0]).save(folder / "filled.png")
     Image.fromarray(scanned(np.ascontiguousarray(form(2)[::-1, ::-1]), 0, 1, (0, 0))[0]).save(folder / "other.png")
     return folder
 

@@ -1,5 +1,7 @@
 """A form is found again on scans that are turned, shifted, scaled, noisy and written on."""
 
+from itertools import product
+
 import cv2
 import numpy as np
 import pytest
@@ -56,6 +58,17 @@ def test_a_form_is_found_again(angle: float, scale: float, shift: tuple[float, f
 
     off = np.array(corners(found, BOX)) - np.array(corners(truth, BOX))
     assert np.abs(off).max() <= 6  # pixels of a scan of 200 dots per inch: 0.8 mm
+
+
+@pytest.mark.parametrize(("angle", "scale", "right", "down"), [*product((-3, 3), (0.95, 1.05), (-0.05, 0.05), (-0.05, 0.05))])
+def test_a_form_is_found_again_where_everything_is_off_at_once(angle: float, scale: float, right: float, down: float) -> None:
+    page = form(is_sparse=right == down)
+    scan, truth = scanned(page, angle, scale, (right, down))
+
+    found = find_form(page, scan)
+
+    off = np.array(corners(found, BOX)) - np.array(corners(truth, BOX))
+    assert np.abs(off).max() <= 6  # as above
 
 
 def test_another_form_is_told_apart() -> None:

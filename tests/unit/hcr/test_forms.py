@@ -4,6 +4,10 @@ import base64
 import csv
 import io
 import json
+import os
+import pty
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -25,6 +29,9 @@ class FakeGateway(HTTPServer):
         super().__init__(("127.0.0.1", 0), _Answers)
         self.widths: list[int] = []
         self.busy_from: int | None = None
+        self.held_from: int | None = None
+        self.is_held = threading.Event()
+        self.go_on = threading.Event()
 
     @property
     def url(self) -> str:
@@ -40,6 +47,10 @@ class _Answers(BaseHTTPRequestHandler):
         width = Image.open(io.BytesIO(base64.b64decode(asked["image"]))).width
         if self.server.busy_from is not None and len(self.server.widths) >= self.server.busy_from:
             return self.answer(503, {"title": "Busy", "detail": "no time", "code": "overloaded"})
+        if self.server.held_from is not None and len(self.server.widths) >= self.server.held_from:
+            self.server.is_held.set()
+            self.server.go_on.wait(60)
+            return None
         self.server.widths.append(width)
         if width == 13:
             return self.answer(422, {"title": "The form is not on the image", "detail": "0.1 alike", "code": "form_not_found"})
@@ -128,6 +139,72 @@ def test_an_interrupted_run_goes_on_where_it_was(gateway: FakeGateway, folder: P
     assert gateway.widths == [20, 30, 40, 20, 20]  # none of them twice
     assert read(gateway, "a.png").exit_code == 0
     assert gateway.widths[-1] == 20  # a run that came to its end leaves nothing behind
+
+
+def test_a_run_that_was_killed_goes_on_where_it_was(gateway: FakeGateway, folder: Path) -> None:
+    gateway.held_from = 2
+    command = [sys.executable, "-m", "hcr.main", "read", "--fields", "layout.json", "--url", gateway.url]
+    command += ["a.png", "b.tiff", "c.pdf"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    assert gateway.is_held.wait(60)  # two pages are read, and the third is being read
+    process.kill()
+    process.wait()
+    gateway.held_from = None
+    gateway.go_on.set()
+
+    result = read(gateway, "a.png", "b.tiff", "c.pdf")
+
+    assert result.exit_code == 0
+    assert [row[2] for row in rows(result)[1:]] == ["20", "30", "40", "20", "20"]
+    assert gateway.widths == [20, 30, 40, 20, 20]  # none of them twice
+
+
+def test_a_terminal_shows_how_far_it_is(gateway: FakeGateway, folder: Path) -> None:
+    terminal, end = pty.openpty()
+    command = [sys.executable, "-m", "hcr.main", "read", "--fields", "layout.json", "--url", gateway.url, "a.png", "d.png"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "TERM": "xterm", "COLUMNS": "100"}
+    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=end)
+    os.close(end)
+    shown = b""
+    try:
+        while some := os.read(terminal, 4096):
+            shown += some
+    except OSError:  # Linux says so where the other end is closed
+        pass
+    finally:
+        os.close(terminal)
+        process.wait()
+
+    assert b"reading" in shown
+    assert b"50%" in shown
+    assert b"a.png" in shown
+    assert b"100%" in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("no.pdf", b"%PDF-1.4 broken", "the PDF cannot be opened"),
+        ("cut.tiff", b"II*\0\x08\0\0\0\x01\0", "the TIFF cannot be opened"),
+        ("empty.tiff", b"II*\0\x08\0\0\0\0\0\0\0\0\0", "the TIFF cannot be opened"),
+        ("huge.tiff", None, "page 1 of the TIFF is 9000 × 9000 pixels; at most 40 million"),
+    ],
+)
+def test_a_file_that_cannot_be_opened_does_not_end_the_run(
+    gateway: FakeGateway, folder: Path, name: str, data: bytes | None, words: str
+) -> None:
+    if data is None:
+        Image.new("1", (9000, 9000)).save(folder / name, compression="group4")
+    else:
+        (folder / name).write_bytes(data)
+
+    result = read(gateway, name, "a.png")
+
+    assert result.exit_code == 1
+    _, bad, good = rows(result)
+    assert words in bad[-1]
+    assert good == ["a.png", "1", "20", "", "", ""]
 
 
 def test_another_option_does_not_go_with_a_layout(gateway: FakeGateway, folder: Path) -> None:
