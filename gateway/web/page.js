@@ -259,7 +259,10 @@ function characterItem(character, index) {
   button.append(made("span", character.prediction), made("small", percent(character.confidence)));
   button.setAttribute("aria-label", describe(character, index));
   button.addEventListener("focus", () => choose(index));
-  button.addEventListener("click", () => choose(index)); // Safari does not focus what is clicked
+  button.addEventListener("click", (event) => {
+    choose(index); // Safari does not focus what is clicked
+    if (event.detail === 0) (element("alternatives").firstChild ?? element("right")).focus(); // Enter: Tab would choose the next one
+  });
   item.append(button);
   return item;
 }

@@ -25,9 +25,14 @@ Visit = Callable[..., "Page"]
 """Opens a page: a path, perhaps another origin, and Playwright's options of a browser context."""
 
 
+def chromium() -> str | None:
+    """The path of the browser."""
+    return os.environ.get("HCR_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator["Browser"]:
-    path = os.environ.get("HCR_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    path = chromium()
     if path is None:
         pytest.skip("neither chromium nor google-chrome is on PATH, and HCR_CHROMIUM names none")
     playwright = pytest.importorskip("playwright.sync_api", reason="make .test-tools/installed installs it")
@@ -54,6 +59,7 @@ def visit(browser: "Browser", request: pytest.FixtureRequest) -> Iterator[Visit]
         page.on("pageerror", lambda error: failures.append(str(error)))
         page.on("console", lambda message: failures.append(message.text) if "Content Security Policy" in message.text else None)
         page.on("request", lambda asked: requests.append(asked.url))
+        page.on("filechooser", lambda _: None)  # from now on: a chooser that opens before someone listens cancels itself
         opened.append((page, origin, failures, requests))
         if prepare:
             prepare(page)
@@ -65,8 +71,14 @@ def visit(browser: "Browser", request: pytest.FixtureRequest) -> Iterator[Visit]
         assert not failures
         assert [url for url in requests if not url.startswith((f"{origin}/", "data:", "blob:"))] == []
         assert page.context.cookies() == []
-        assert page.evaluate("[localStorage.length, sessionStorage.length]") == [0, 0]
+        assert page.evaluate(STORED) == [0, 0, 0, 0, 0]
+        page.unroute_all(behavior="ignoreErrors")  # of requests that nobody waits for any more
         page.context.close()
+
+
+STORED = """(async () => [localStorage.length, sessionStorage.length, (await indexedDB.databases()).length,
+  (await caches.keys()).length, (await navigator.serviceWorker.getRegistrations()).length])()"""
+"""How much a page has put into each of the places that a browser has for it."""
 
 
 @pytest.fixture(scope="session")
