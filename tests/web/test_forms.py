@@ -171,7 +171,7 @@ def layout_of(page: "Page", folder: Path) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-@pytest.mark.parametrize("look", ["light", "dark", "phone", "German"])
+@pytest.mark.parametrize("look", LOOKS)
 def test_axe_finds_nothing_on_the_forms_page(visit: Visit, fake_house: str, papers: Path, look: str) -> None:
     page = visit("/forms", url=fake_house, reduced_motion="reduce", **LOOKS[look])
     assert complaints(page) == []
@@ -181,4 +181,13 @@ def test_axe_finds_nothing_on_the_forms_page(visit: Visit, fake_house: str, pape
     page.set_input_files("#choose", [papers / "filled.png", papers / "other.png"])
     page.wait_for_selector("#rows tr:nth-child(2)")
     page.wait_for_selector("#progress", state="hidden")
+    assert complaints(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.evaluate("innerWidth")
+    page.route("**/v1/forms:read", lambda route: route.fulfill(status=401, json={"code": "unauthorized", "detail": ""}))
+    page.set_input_files("#choose", papers / "filled.png")
+    page.wait_for_selector("#key[open]")
+    assert complaints(page) == []
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#progress", state="hidden")
+    assert page.locator("#message.wrong").count() == 1
     assert complaints(page) == []
