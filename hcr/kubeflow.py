@@ -2,6 +2,7 @@
 
 import os
 import time
+from pathlib import Path
 from typing import Any
 
 import click
@@ -14,6 +15,7 @@ from pipelines.submission import schedule as schedule_job
 from pipelines.submission import submit as submit_job
 
 _POLL_SECONDS = 5.0
+_FILE_VARIABLE = "KF_PIPELINES_SA_TOKEN_PATH"
 
 
 def submit(options: dict[str, Any], wait_seconds: float | None, poll_seconds: float = _POLL_SECONDS) -> None:
@@ -89,7 +91,22 @@ def _told(run: RunState) -> str:
 
 
 def _endpoint(options: dict[str, Any]) -> Endpoint:
-    return Endpoint(options["host"], options["namespace"], os.environ.get("KFP_TOKEN"))
+    return Endpoint(options["host"], options["namespace"], _token())
+
+
+def _token() -> str | None:
+    """KFP_TOKEN, or what is in the file that Kubeflow's own clients in a cluster read their token from.
+
+    Raises:
+        ClickException: the file that is named cannot be read.
+    """
+    path = os.environ.get(_FILE_VARIABLE)
+    if (token := os.environ.get("KFP_TOKEN")) or not path:
+        return token
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.ClickException(f"{_FILE_VARIABLE}={path}: {getattr(error, 'strerror', None) or 'no text'}") from None
 
 
 def _job(options: dict[str, Any]) -> Job:

@@ -43,7 +43,8 @@ def _endpoint_options(command: Callable[..., None]) -> Callable[..., None]:
     host = click.option(
         "--host",
         required=True,
-        help="URL of the Kubeflow Pipelines endpoint, such as http://127.0.0.1:8888; a token for it in KFP_TOKEN.",
+        help="URL of the Kubeflow Pipelines endpoint, such as http://127.0.0.1:8888; a token for it in KFP_TOKEN, "
+        "or in the file that KF_PIPELINES_SA_TOKEN_PATH names.",
     )
     return host(click.option("--namespace", help="The Kubeflow user's namespace, where the endpoint has several.")(command))
 

@@ -13,6 +13,8 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "helm" / "handwriting"
+KUBERNETES = ("1.31.0", "1.35.0")
+"""The API versions whose schemas every manifest must satisfy."""
 VALUE_SETS = {
     "default": (),
     **{path.name.removesuffix("-values.yaml"): ("-f", str(path)) for path in CHART.glob("ci/*-values.yaml")},
@@ -83,3 +85,47 @@ def of_kind(manifests: list[Manifest], kind: str, name: str = "") -> Manifest:
     """The one object of that kind, and of that name where it is given."""
     (found,) = [item for item in manifests if item["kind"] == kind and name in ("", item["metadata"]["name"])]
     return found
+
+
+def schema_faults(file: Path, version: str) -> str:
+    """What the schemas of that version of the API find wrong with the manifests; empty where they find nothing."""
+    validate = ROOT / ".venv-chart" / "bin" / "kubernetes-validate"
+    if not validate.exists():
+        pytest.skip("the schemas of the Kubernetes API are missing; scripts/setup.sh chart installs them")
+    done = subprocess.run([validate, "-k", version, "--strict", file], capture_output=True, text=True)
+    said = done.stdout + done.stderr
+    return said if done.returncode or "ERROR" in said else ""
+
+
+def pod_faults(pod: dict[str, Any]) -> list[str]:
+    """What keeps the pod from the standard *restricted* (Kubernetes 1.35), or from what else we ask of every pod."""
+    context = pod.get("securityContext", {})
+    volumes = {kind for volume in pod.get("volumes", []) for kind in volume if kind != "name"}
+    faults = [
+        *([] if context.get("runAsNonRoot") is True and context.get("runAsUser", 0) > 0 else ["may run as root"]),
+        *([] if context.get("seccompProfile", {}).get("type") == "RuntimeDefault" else ["no seccomp profile"]),
+        *(f"{name} is set" for name in ("hostNetwork", "hostPID", "hostIPC") if pod.get(name)),
+        *(
+            []
+            if volumes <= {"configMap", "emptyDir", "persistentVolumeClaim", "secret", "projected"}
+            else [f"volumes {volumes}"]
+        ),
+        *([] if pod.get("automountServiceAccountToken") is False else ["has a service account's token"]),
+    ]
+    for container in [*pod["containers"], *pod.get("initContainers", [])]:
+        faults += [f"{container['name']}: {fault}" for fault in _container_faults(container)]
+    return faults
+
+
+def _container_faults(container: dict[str, Any]) -> list[str]:
+    context = container.get("securityContext", {})
+    capabilities = context.get("capabilities", {})
+    return [
+        *([] if context.get("allowPrivilegeEscalation") is False else ["may gain privileges"]),
+        *([] if capabilities.get("drop") == ["ALL"] and not capabilities.get("add") else ["has capabilities"]),
+        *([] if context.get("readOnlyRootFilesystem") is True else ["its root can be written"]),
+        *(["is privileged"] if context.get("privileged") else []),
+        *([] if context.get("runAsNonRoot", True) and context.get("runAsUser", 1) else ["runs as root"]),
+        *(["host port"] if any("hostPort" in port for port in container.get("ports", [])) else []),
+        *([] if container.get("resources", {}).get("limits", {}).get("memory") else ["its memory has no limit"]),
+    ]

@@ -1,5 +1,6 @@
 """The chart on a real cluster, from an empty namespace to its uninstallation. The tests build on each other, in this order."""
 
+import base64
 import json
 import re
 import socket
@@ -239,6 +240,42 @@ def test_the_pipeline_s_steps_run_as_kubeflow_s_launcher_starts_them_and_one_tha
     outcome, _, metrics = namespace.run("outcome", "gateway", "sh", "-c", read, labels=labels, mounts=True).partition("}")
     assert json.loads(outcome + "}") == {"version": 1}
     assert '"accuracy"' in metrics
+
+
+def test_a_recurring_run_is_submitted_with_its_account_s_token_and_its_end_awaited(namespace: Namespace) -> None:
+    server = ROOT / "tests" / "pipeline" / "kubeflow_server.py"
+    namespace.kubectl("create", "configmap", "kubeflow-server", f"--from-file={server}")
+    serve = (
+        "import sys, time; sys.path.insert(0, '/scripts'); from kubeflow_server import kubeflow\n"
+        "with kubeflow('0.0.0.0', 8888) as (_, state):\n"
+        "    while not state.runs: time.sleep(0.2)\n"
+        "    print(state.tokens[-1], flush=True); time.sleep(600)"
+    )
+    namespace.start("kubeflow", "pipelines", "python", "-c", serve, config="kubeflow-server")
+    address = eventually(lambda: namespace.get("pod", "kubeflow")["status"].get("podIP"), 60, "the endpoint")
+    folder = ROOT / "k8s" / "kubeflow"
+    recurring = (folder / "recurring-run.yaml").read_text()
+    host = "ml-pipeline.kubeflow.svc.cluster.local"
+    assert host in recurring
+    namespace.kubectl("apply", "-f", str(folder / "rights.yaml"))
+    namespace.kubectl("apply", "-f", "-", given=recurring.replace(host, address))
+    namespace.kubectl("wait", "--for=condition=Ready", "pod/kubeflow", "--timeout=60s")
+
+    namespace.kubectl("create", "job", "now", "--from=cronjob/handwriting-pipeline")
+    namespace.kubectl("wait", "--for=condition=Complete", "job/now", "--timeout=110s")
+
+    assert "the run has succeeded" in namespace.kubectl("logs", "job/now")
+    claims = namespace.kubectl("logs", "kubeflow").split(".")[1]
+    told = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))
+    assert told["aud"] == ["pipelines.kubeflow.org"]
+    assert told["sub"] == f"system:serviceaccount:{namespace.name}:handwriting-submitter"
+    may = ("auth", "can-i", "--quiet", f"--as={told['sub']}")
+    for resource in ("pipelines", "experiments", "runs", "jobs"):
+        namespace.kubectl(*may, "create", f"{resource}.pipelines.kubeflow.org")
+    with pytest.raises(AssertionError):
+        namespace.kubectl(*may, "delete", "runs.pipelines.kubeflow.org")
+    namespace.kubectl("delete", "-f", str(folder), "--wait=true")
+    namespace.kubectl("delete", "pod/kubeflow", "configmap/kubeflow-server", "--grace-period=1", "--wait=true")
 
 
 def test_an_upgrade_rolls_the_gateway_and_a_rollback_brings_it_back(namespace: Namespace) -> None:

@@ -154,7 +154,7 @@ def check_pipeline(documents: Any) -> None:
 
 
 @contextmanager
-def kubeflow() -> Iterator[tuple[str, Kubeflow]]:
+def kubeflow(host: str = "127.0.0.1", port: int = 0) -> Iterator[tuple[str, Kubeflow]]:
     """The endpoint's URL, and what it holds."""
     state = Kubeflow()
 
@@ -194,9 +194,9 @@ def kubeflow() -> Iterator[tuple[str, Kubeflow]]:
         def log_message(self, *arguments: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with ThreadingHTTPServer((host, port), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}", state
+        yield f"http://{host}:{server.server_port}", state
         server.shutdown()
         thread.join()
