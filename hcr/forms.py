@@ -108,7 +108,8 @@ def _rows(file: Path, layout: Layout, journal: Journal, url: str) -> Iterator[li
             row = journal.row_of(name)
             if row is None:
                 row = _row(page, layout, url)
-                journal.keep(name, row)
+                if not row[-1]:  # what failed is asked for again
+                    journal.keep(name, row)
             yield [str(file), str(number), *row]
     except OSError as error:
         yield [str(file), "", *[""] * len(layout.names), "", error.strerror or str(error)]

@@ -260,7 +260,9 @@ async function readScans(files) {
     bar.hidden = true;
   }
   const doubtful = state.rows.flatMap((row) => row.fields).filter(isDoubtful).length;
-  showAtScans(say(doubtful ? "done_doubt" : "done", { count: files.length, doubtful }));
+  const failed = state.rows.filter((row) => row.error).length;
+  const told = [["done", files.length - failed], ["done_failed", failed], ["done_doubt", doubtful]];
+  showAtScans(told.filter(([key, count]) => key === "done" || count).map(([key, count]) => say(key, { count })).join(" "), failed > 0);
 }
 
 async function readScan(file, content) {

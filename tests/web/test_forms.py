@@ -60,7 +60,7 @@ def test_fields_are_marked_once_and_read_from_scans(visit: Visit, papers: Path, 
 
     page.set_input_files("#choose", [papers / "filled.png", papers / "other.png"])
 
-    wait_for_text(page, "#told", "Read: 2.")
+    wait_for_text(page, "#told", "Read: 1. Not read: 1; the last column says why.")
     assert page.locator("#rows tr:nth-child(1) input").input_value() == "726"
     assert page.locator("#rows tr:nth-child(2) td:last-child").inner_text() == "The form is not on this scan."
     with page.expect_download() as saved:
@@ -156,7 +156,7 @@ def test_a_cell_can_be_corrected_while_other_scans_are_read(
     page.keyboard.type("4")
 
     assert page.locator("#rows .doubtful").count() == 0
-    wait_for_text(page, "#told", "Read: 2.")
+    wait_for_text(page, "#told", "Read: 1. Not read: 1; the last column says why.")
     with page.expect_download() as saved:
         page.click("#csv")
     saved.value.save_as(tmp_path / "forms.csv")

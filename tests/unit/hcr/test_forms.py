@@ -141,6 +141,16 @@ def test_an_interrupted_run_goes_on_where_it_was(gateway: FakeGateway, folder: P
     assert gateway.widths[-1] == 20  # a run that came to its end leaves nothing behind
 
 
+def test_a_page_that_failed_is_asked_for_again_when_an_interrupted_run_goes_on(gateway: FakeGateway, folder: Path) -> None:
+    gateway.busy_from = 2
+    assert read(gateway, "d.png", "a.png", "b.tiff").exit_code == 1
+    gateway.busy_from = None
+
+    read(gateway, "d.png", "a.png", "b.tiff")
+
+    assert gateway.widths == [13, 20, 13, 30, 40]
+
+
 def test_a_run_that_was_killed_goes_on_where_it_was(gateway: FakeGateway, folder: Path) -> None:
     gateway.held_from = 2
     command = [sys.executable, "-m", "hcr.main", "read", "--fields", "layout.json", "--url", gateway.url]
