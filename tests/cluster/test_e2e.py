@@ -7,12 +7,14 @@ import socket
 import subprocess
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import yaml
 
 from tests.cluster import launcher
 from tests.cluster.conftest import CHART, ROOT, TAG, VALUES, Namespace, eventually, sh
+from tests.monitoring.test_metrics import queries
 from tfserving import audit
 
 NAMESPACE = "handwriting-e2e"
@@ -97,6 +99,10 @@ def test_a_prometheus_scrapes_every_pod_and_takes_the_rules(namespace: Namespace
     for metric in ("gateway_predictions_total", "gateway_model_versions", ":tensorflow:serving:request_count"):
         eventually(lambda: ask(f"query?query={metric}")["result"], 30, metric)  # noqa: B023
     assert [rule["name"] for rule in rules if rule.get("state") == "firing"] == []
+    told = {query: ask(f"query?query={quote(query)}")["result"] for query in queries(NAMESPACE)}  # fails where one is refused
+    silent = [query for query, result in told.items() if not result]
+    assert not any("gateway_model_version" in query for query in silent)
+    assert len(silent) < len(told) / 2, "\n".join(silent)
     namespace.kubectl("delete", "pod", "prometheus", "--grace-period=1")
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,12 @@ def panels(path: Path) -> list[dict[str, Any]]:
     return [panel for panel in json.loads(path.read_text())["panels"] if panel["type"] != "row"]
 
 
+def queries(namespace: str) -> list[str]:
+    """What all panels ask, as Grafana asks it for that namespace."""
+    expressions = [target["expr"] for path in DASHBOARDS for panel in panels(path) for target in panel["targets"]]
+    return [one.replace("$namespace", namespace).replace("$__rate_interval", "1m") for one in expressions]
+
+
 @pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
 def test_a_dashboard_asks_for_metrics_that_there_are(path: Path) -> None:
     expressions = [target["expr"] for panel in panels(path) for target in panel["targets"]]
@@ -81,6 +88,17 @@ def test_a_dashboard_s_panels_have_their_own_place_and_number(path: Path) -> Non
     places = {(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in every}
 
     assert len(places) == len({panel["id"] for panel in every}) == len(every)
+
+
+def test_prometheus_understands_what_the_dashboards_ask(promtool: str, tmp_path: Path) -> None:
+    rules = [{"record": "panel", "expr": query, "labels": {"number": str(number)}} for number, query in enumerate(queries("n"))]
+    file = tmp_path / "rules.yaml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "dashboards", "rules": rules}]}))
+
+    done = subprocess.run([promtool, "check", "rules", file], capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{len(rules)} rules found" in done.stdout
 
 
 def test_no_two_dashboards_share_a_uid() -> None:
