@@ -99,10 +99,12 @@ def test_a_prometheus_scrapes_every_pod_and_takes_the_rules(namespace: Namespace
     for metric in ("gateway_predictions_total", "gateway_model_versions", ":tensorflow:serving:request_count"):
         eventually(lambda: ask(f"query?query={metric}")["result"], 30, metric)  # noqa: B023
     assert [rule["name"] for rule in rules if rule.get("state") == "firing"] == []
-    told = {query: ask(f"query?query={quote(query)}")["result"] for query in queries(NAMESPACE)}  # fails where one is refused
-    silent = [query for query, result in told.items() if not result]
-    assert not any("gateway_model_version" in query for query in silent)
-    assert len(silent) < len(told) / 2, "\n".join(silent)
+    asked = queries(NAMESPACE)
+
+    def told() -> int:  # by how many; a query that is refused fails. Rates need two samples
+        return sum(bool(ask(f"query?query={quote(query)}")["result"]) for query in asked)
+
+    eventually(lambda: told() > len(asked) / 2, 60, "most panels of the dashboards to show something")
     namespace.kubectl("delete", "pod", "prometheus", "--grace-period=1")
 
 
