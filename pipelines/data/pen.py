@@ -1,8 +1,8 @@
 """Shapes drawn by a pen of our own: the ways of writing digits that fonts lack, and scribbles.
 
 Coordinates are shares of the height, y downwards. What is drawn follows how people write in haste in Europe and South America:
-a 1 with a flag and sometimes a foot, a 7 with a bar, an open 4, a 9 whose tail is straight or whose loop is a P's, a 5 whose
-roof is loose, a 0 with a curl.
+a 1 with a flag and sometimes a foot, a 2 whose head is a loop, a 7 with a bar and little of a roof, an open 4, a 9 whose tail
+is straight or whose loop is a P's, a 5 whose roof is loose, a 0 with a curl.
 """
 
 from collections.abc import Callable
@@ -50,7 +50,7 @@ def _smooth(points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def zero(generator: np.random.Generator) -> list[Stroke]:
-    """A 0 in one turn that overshoots or stays open, flat or narrow, often with a curl where it starts or ends."""
+    """A 0 in one turn that overshoots or stays open, flat or narrow, often with a curl where it starts or ends, or struck."""
     g = generator.uniform
     wide, start = float(np.exp(generator.normal(-0.4, 0.35))) / 2, np.radians(g(-150, -20))
     turn = np.radians(g(320, 420))
@@ -72,6 +72,9 @@ def zero(generator: np.random.Generator) -> list[Stroke]:
     elif kind < 0.7:  # on a stroke that leads along the foot, from the last one or to the next
         left, right = (-wide - g(0, 0.5) * (g() < 0.6), wide + g(0, 0.6) * (g() < 0.8))
         return [loop, [(left, 1 + g(-0.08, 0.03)), (0, 1), (right, 1 + g(-0.1, 0.03))]]
+    elif kind < 0.78:  # struck through
+        rise = g(-0.2, 0.2)
+        return [loop, [(-wide - g(0, 0.3), 0.5 + rise), (0, 0.5 + g(-0.1, 0.1)), (wide + g(0, 0.3), 0.5 - rise)]]
     if g() < 0.15:  # comes from the last one
         loop.insert(0, (loop[0][0] - g(0.1, 0.5), loop[0][1] + g(-0.15, 0.1)))
     return [loop]
@@ -94,12 +97,14 @@ def one(generator: np.random.Generator) -> list[Stroke]:
             ]
         ]
     strokes: list[Stroke] = [[(slant, 0), (slant / 2 + g(-0.03, 0.03), 0.5), (0, 1)]]
-    if g() < 0.85:
+    if g() < 0.9:
         length = g(0.12, 0.75)
         steep = min(g(0.5, 2.2), 1.05 / length)
-        strokes.insert(
-            0, [(slant - length, length * steep), (slant - length * g(0.3, 0.7), length * steep * g(0.3, 0.7)), (slant, 0)]
-        )
+        flag: Stroke = [(slant - length, length * steep), (slant - length * g(0.3, 0.7), length * steep * g(0.3, 0.7))]
+        if g() < 0.3:  # without a corner at the top
+            strokes = [[*flag, (slant - 0.05, g(0, 0.03)), (slant + g(0, 0.08), g(0.05, 0.12)), *strokes[0][1:]]]
+        else:
+            strokes.insert(0, [*flag, (slant, 0)])
     if g() < 0.35:
         left, right = g(0.1, 0.35), g(0.1, 0.35)
         strokes.append([(-left, 1 + g(-0.03, 0.03)), (right, 1 + g(-0.03, 0.03))])
@@ -107,9 +112,26 @@ def one(generator: np.random.Generator) -> list[Stroke]:
 
 
 def two(generator: np.random.Generator) -> list[Stroke]:
-    """A 2 whose foot starts with a loop, whose head is nearly closed as a Q's, or that is nearly a Z."""
+    """A 2 whose foot starts with a loop, whose head is nearly closed as a Q's or a long loop, or that is nearly a Z."""
     g = generator.uniform
     wide, loop, foot, kind = g(0.35, 0.7), g(0.05, 0.2), g(0.85, 1), g()
+    if kind > 0.85:  # up to the right, around to the left and down through itself
+        lean = g(0, 0.25)
+        return [
+            [
+                (g(0, 0.15), g(0.3, 0.6)),
+                (wide * 0.5 + lean, g(0.3, 0.45)),
+                (wide * 0.8 + lean, g(0.05, 0.15)),
+                (wide * g(0.4, 0.6) + lean, 0),
+                (wide * g(0.1, 0.3) + lean * 0.7, g(0.25, 0.4)),
+                (wide * g(0.2, 0.4), 0.7),
+                (0, foot),
+                (-loop, foot - loop * 0.5),
+                (0, foot - loop),
+                (wide * 0.6, foot),
+                (wide + g(-0.1, 0.2), foot - g(-0.05, 0.15)),
+            ]
+        ]
     head: Stroke = [(g(0, 0.08), g(0.1, 0.3)), (wide * 0.45, g(-0.02, 0.04)), (wide * g(0.85, 1), g(0.15, 0.3))]
     if kind < 0.4:  # the head goes nearly all around
         head = [(wide * g(0.1, 0.5), g(0.35, 0.55)), (0, g(0.2, 0.4)), *head[1:], (wide * g(0.75, 0.95), g(0.4, 0.55))]
@@ -124,8 +146,13 @@ def two(generator: np.random.Generator) -> list[Stroke]:
 
 
 def seven(generator: np.random.Generator) -> list[Stroke]:
-    """A 7 with a bar, mostly; with a hook, a wave or a loop where the roof begins, or bent in one stroke, sometimes."""
+    """A 7 with a bar, mostly; with a hook, a wave or a loop where the roof begins, or bent in one stroke, sometimes.
+
+    Where it is barred its roof may be a short hook or a y's arms, and its stem end in a hook.
+    """
     g = generator.uniform
+    if g() < 0.2:
+        return _hasty_seven(generator)
     width, bow = g(0.15, 0.75), g(-0.08, 0.08)
     foot = width * g(-0.1, 0.8)
     bend = (width + foot) / 2 + g(-0.15, 0.08)
@@ -163,8 +190,26 @@ def seven(generator: np.random.Generator) -> list[Stroke]:
     return strokes
 
 
+def _hasty_seven(generator: np.random.Generator) -> list[Stroke]:
+    """A barred stem with little of a roof."""
+    g = generator.uniform
+    slant, bar, bow = g(-0.05, 0.35), g(0.35, 0.75), g(-0.06, 0.06)
+    arm = g(0.03, 0.35)
+    roof: Stroke = [(slant - arm, g(-0.02, 0.12)), (slant - arm * g(0.5, 0.9), g(0.1, 0.25)), (slant, g(-0.02, 0.06))]
+    if g() < 0.4:
+        roof = [(slant - arm, g(0, 0.15)), (slant - arm * g(0.3, 0.6), g(-0.04, 0.06)), (slant, 0)]
+    stem: Stroke = [(slant, 0), (slant / 2 + bow, 0.5), (0, g(0.85, 1))]
+    if g() < 0.25:
+        stem += [(-g(0.03, 0.1), 1), (-g(0.1, 0.3), g(0.85, 0.95))]
+    x, left, right, tilt = slant * (1 - bar) + bow / 2, g(0.1, 0.35), g(0.1, 0.55), g(-0.12, 0.08)
+    cross: Stroke = [(x - left, bar + tilt * left), (x, bar + g(-0.04, 0.04)), (x + right, bar - tilt * right)]
+    if left > 0.2 and g() < 0.2:  # from the foot up to the bar in one stroke
+        return [roof, [*stem[:2], (0, 1), (-left * 0.6, bar + g(0.1, 0.25)), (-left, bar + 0.05), (x + right, bar)]]
+    return [roof, stem, cross]
+
+
 def four(generator: np.random.Generator) -> list[Stroke]:
-    """A 4 that is open at the top, its left side an angle, a bow or a loop; in one stroke; or a triangle on a stem."""
+    """A 4 that is open at the top, its left side an angle, a bow or a loop; in one stroke; a triangle on a stem; or an h."""
     g = generator.uniform
     width, bar, slant, kind = g(0.3, 0.8), g(0.42, 0.8), g(-0.05, 0.2), g()
     if kind < 0.35:
@@ -174,6 +219,10 @@ def four(generator: np.random.Generator) -> list[Stroke]:
             [(0, bar), (stem + g(0, 0.25), bar + g(-0.06, 0.06))],
             [(stem + slant, g(-0.02, 0.08)), (stem - slant * g(0, 0.3), 1)],
         ]
+    if kind > 0.88:  # its stem short, at the end of a bar along the foot: as an h or an L
+        foot, edge = g(0.7, 0.98), width * g(0.6, 1)
+        side: Stroke = [(g(0, 0.3) + slant, 0), (g(-0.02, 0.1), foot / 2), (0, foot)]
+        return [[*side, (edge, foot - g(0, 0.12))], [(edge + slant / 2, g(0.35, 0.65)), (edge + g(-0.08, 0.03), 1)]]
     start, stem, top = g(0.0, 0.25), width * g(0.55, 0.95), g(-0.05, 0.55) * bar / 0.7
     left: Stroke = [(start + slant, 0), (start * g(0.3, 1), bar * g(0.4, 0.7)), (0, bar)]
     if kind < 0.45:  # without lifting the pen
@@ -201,6 +250,10 @@ def nine(generator: np.random.Generator) -> list[Stroke]:
         foot: Stroke = [(g(0.05, 0.35), g(0.85, 0.95)), (g(0, 0.2), 1)] if g() < 0.4 else [(g(-0.15, 0.1), 1)]
         return [[*foot, (g(0, 0.06) + lean / 2, g(0.6, 0.75)), *loop]]
     gap, start = g(-0.2, 0.6), g(-0.5, 0.1)
+    if kind > 0.88:  # around and through itself at the left, then down to the right as an R's
+        angles = np.linspace(np.radians(g(150, 210)), np.radians(g(470, 520)), 13)
+        loop = [(float(wide * (1 + np.cos(a))), float(high * (1 + np.sin(a)))) for a in angles]
+        return [[*loop, (wide * g(0.5, 1), 2 * high + g(0, 0.12)), (wide * g(1.2, 1.8), g(0.65, 0.8)), (wide * g(0.8, 2.4), 1)]]
     if kind < 0.4:  # around, and down by way of the left
         angles = np.linspace(start, start - 2 * np.pi - g(0, 0.8), 14)
         loop = [(float(wide + wide * np.cos(a)), float(high + high * np.sin(a))) for a in angles]
@@ -254,9 +307,11 @@ def six(generator: np.random.Generator) -> list[Stroke]:
 
 
 def eight(generator: np.random.Generator) -> list[Stroke]:
-    """An 8 in one stroke from the right, its top open or overshot, its loops unequal."""
+    """An 8 in one stroke from the right, its top open or overshot, its loops unequal, the lower one wide sometimes."""
     g = generator.uniform
     top, low, waist = g(0.14, 0.3), g(0.18, 0.34), g(0.38, 0.58)
+    if g() < 0.25:
+        low = g(0.34, 0.6)
     x, lean = 0.3, g(0, 0.2)
     down: Stroke = [
         (x + lean + top, g(0.05, 0.2)),
