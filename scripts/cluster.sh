@@ -2,15 +2,25 @@
 # Runs a command with a cluster that has the project's images: cluster.sh COMMAND…
 # The cluster is the one that KUBECONFIG names (LOAD_IMAGE then is the command that brings a local docker image to it, such as
 # "kind load docker-image"), or the single-node one of ../shared/cluster, which is brought up for it and always taken down.
+# Where there is none and this machine cannot have one, it says why and ends with 3, or with 0 where CLUSTER_IS_OPTIONAL is set.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 shared=$PWD/../shared/cluster
 tag=$(sed -n 's/^version = "\([^"]*\)".*/\1/p' pyproject.toml)
+leave_out() { # why
+    echo "left out, for there is no cluster: $1" >&2
+    [ -z "${CLUSTER_IS_OPTIONAL:-}" ] || exit 0
+    exit 3
+}
 export PATH=$PATH:$PWD/.venv-chart/bin HCR_CLUSTER_TESTS=1
 
 if [ -n "${KUBECONFIG:-}" ]; then
     load() { for image; do ${LOAD_IMAGE:-true} "$image"; done; }
-elif [ -x "$shared/up" ] && [ "$(id -u)" = 0 ]; then
+elif [ ! -x "$shared/up" ]; then
+    leave_out "KUBECONFIG names none, and ../shared/cluster is not there"
+elif [ "$(id -u)" != 0 ]; then
+    leave_out "KUBECONFIG names none, and only root can bring up that of ../shared/cluster"
+else
     load() { # all in one archive, as their layers are mostly the same
         local archive
         archive=$(mktemp --suffix=.tar)
@@ -20,15 +30,13 @@ elif [ -x "$shared/up" ] && [ "$(id -u)" = 0 ]; then
     }
     exec 9<"$shared" # a machine has one such cluster: a second run waits, and does not end the first one's
     flock --nonblock 9 || { echo "another run has the cluster: waiting for its end" >&2; flock 9; }
-    "$shared/build"
+    "$shared/build" || leave_out "../shared/cluster/build fails on this machine, see above"
     trap '"$shared/down" --docker' EXIT # whatever happens from here on
     trap 'exit 130' INT TERM
-    environment=$("$shared/up" 9>&-) # its daemons and dockerd, which go on, do not keep the lock
+    # their daemons, which go on, do not keep the lock
+    environment=$("$shared/up" 9>&-) || leave_out "../shared/cluster/up fails on this machine, see above"
     eval "$environment"
-    "$shared/base-image" 9>&-
-else
-    echo "left out: no cluster. Set KUBECONFIG, or run as root where ../shared/cluster is" >&2
-    exit 3
+    "$shared/base-image" 9>&- || leave_out "../shared/cluster/base-image fails on this machine, see above"
 fi
 scripts/images.sh
 docker build --quiet -f tests/cluster/prometheus.Dockerfile -t "handwriting-test-prometheus:$tag" tests/cluster >/dev/null
