@@ -9,7 +9,9 @@ import pytest
 
 from tests.chart.conftest import ROOT
 
-_SCRIPTS = {"build": "", "up": "echo true", "base-image": "", "load-image": "", "down": "touch went-down"}
+_SCRIPTS = {
+    "build": "", "up": "echo true", "base-image": "", "smoke-test": "touch smoked", "load-image": "", "down": "touch went-down",
+}  # fmt: skip
 needs_root = pytest.mark.skipif(os.getuid() != 0, reason="brings up a cluster of its own only as root: run as root")
 
 
@@ -62,10 +64,22 @@ def test_a_machine_that_can_have_no_cluster_is_named(
 
 
 @needs_root
+def test_a_cluster_that_is_optional_is_tried_first(tmp_path: Path) -> None:
+    code, said = run(tmp_path, _SCRIPTS | {"smoke-test": "echo FAIL policy; exit 1"}, "touch ran", CLUSTER_IS_OPTIONAL="1")
+
+    assert code == 0
+    assert "FAIL policy" in said
+    assert "../shared/cluster/smoke-test finds faults" in said
+    assert not (tmp_path / "checkout" / "ran").exists()
+    assert (tmp_path / "went-down").exists()
+
+
+@needs_root
 def test_what_fails_on_the_cluster_fails_where_a_cluster_is_optional_too(tmp_path: Path) -> None:
     code, said = run(tmp_path, _SCRIPTS, "exit 7", CLUSTER_IS_OPTIONAL="1")
 
     assert (code, said) == (7, "")
+    assert (tmp_path / "smoked").exists()
     assert (tmp_path / "went-down").exists()
 
 
@@ -75,4 +89,5 @@ def test_the_command_runs_with_the_cluster_which_is_taken_down_afterwards(tmp_pa
 
     assert run(tmp_path, cluster, '[ "$KUBECONFIG" = theirs ] && [ ! -e ../went-down ] && touch ran') == (0, "")
     assert (tmp_path / "checkout" / "ran").exists()
+    assert not (tmp_path / "smoked").exists()
     assert (tmp_path / "went-down").exists()
