@@ -59,8 +59,8 @@ render: .venv/installed .venv-chart/installed ## write everything that is made f
 e2e: .venv/installed .venv-chart/installed ## the chart on a cluster: KUBECONFIG's, or one that ../shared/cluster brings up
 	@scripts/cluster.sh .venv/bin/python -m pytest tests/cluster -m "not drill" -o timeout=1200
 
-drill-cluster: .venv/installed .venv-chart/installed ## what a cluster does to requests while it changes
-	@scripts/cluster.sh .venv/bin/python -m pytest tests/cluster -m drill -o timeout=1200
+drill-cluster: .venv/installed .venv-chart/installed ## what a cluster does to requests while it changes, as a table
+	@scripts/cluster.sh .venv/bin/python -m pytest tests/cluster -m drill -s -o timeout=1200
 
 format: .venv/installed ## put the code into its format
 	.venv/bin/ruff format .
